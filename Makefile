@@ -1,0 +1,84 @@
+# nucseg. `make` or `make help` lists what there is.
+
+PYTHON ?= python3.11
+VARIANT ?= cuda
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.nucseg-ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint images image base-rootfs descriptors parity bench weights accuracy lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## virtual environment .venv with the locked packages and the program .venv/bin/nucseg
+
+demo: setup ## segment the bundled demo volumes and say where the results are
+	@$(BIN)/python scripts/demo.py
+
+test: setup ## unit and contract tests; container tests too (CPU images) where an engine answers
+	@if docker version >/dev/null 2>&1; then \
+	    echo "A container engine answers: the container tests run too."; \
+	    $(BIN)/python scripts/build_images.py --variant $${NUCSEG_TEST_VARIANT:-cpu} && $(BIN)/pytest; \
+	elif [ -n "$$CI$$NUCSEG_REQUIRE_ENGINE" ]; then \
+	    echo "error: no container engine answers, and this run requires one. Try: scripts/start_engine.sh" >&2; exit 3; \
+	else \
+	    echo "No container engine answers: the container tests are left out."; \
+	    $(BIN)/pytest --ignore tests/containers; \
+	fi
+
+lint: setup ## ruff (rules and format) and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+images: setup ## build the base image and every method's; VARIANT=cuda (default) or cpu
+	@$(BIN)/python scripts/build_images.py --variant $(VARIANT) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
+
+image: setup ## build one method's image: METHOD=stardist3d
+	@[ -n "$(METHOD)" ] || { echo "error: which method? Try: make image METHOD=stardist3d" >&2; exit 2; }
+	@$(BIN)/python scripts/build_images.py --variant $(VARIANT) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) $(METHOD)
+
+base-rootfs: ## make the base image from Debian packages, where no registry can be reached
+	@scripts/base_rootfs.sh
+
+descriptors: setup ## write descriptors/*.json from each method's parameters
+	@$(BIN)/python scripts/make_descriptors.py
+
+parity: setup ## compare with upstream StarDist and TensorFlow, in an environment of its own
+	@$(BIN)/python scripts/parity.py
+
+bench: setup ## measure speed and memory against upstream
+	@$(BIN)/python scripts/bench.py
+
+weights: setup ## train the weights that ship with a method: METHOD=stardist3d
+	@[ -n "$(METHOD)" ] || { echo "error: which method? Try: make weights METHOD=stardist3d" >&2; exit 2; }
+	@$(BIN)/python scripts/make_weights.py $(METHOD)
+
+accuracy: setup ## measure the shipped weights on the development test set
+	@$(BIN)/python scripts/accuracy.py
+
+# Editable installs follow the source, so only a change of the locks or of a package's metadata installs again.
+$(READY): constraints.lock images/base/torch-cpu.lock common/pyproject.toml scripts/pyproject.toml
+	@$(PYTHON) -c '' 2>/dev/null || \
+	    { echo "error: $(PYTHON) is missing. Try: apt-get install python3.11 python3.11-venv, or make PYTHON=..." >&2; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	    { echo "error: $(PYTHON) is not python 3.11, for which the packages are locked. Try: make PYTHON=python3.11" >&2; exit 3; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	    { echo "error: $(PYTHON) cannot make virtual environments. Try: apt-get install python3.11-venv" >&2; exit 3; }
+	@echo "Setting up $(VENV) (once; torch is the largest part)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet -c constraints.lock pip setuptools
+	@$(BIN)/pip install --quiet -r constraints.lock -r images/base/torch-cpu.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable common --editable scripts
+	@touch $@
+
+lock: ## write constraints.lock from the environment, after a deliberate change of it
+	@{ sed -n '/^#/p' constraints.lock; \
+	   $(BIN)/pip freeze --all --exclude-editable | grep -v '^torch==' | LC_ALL=C sort -f; } > constraints.lock.part
+	@mv constraints.lock.part constraints.lock
+
+clean: ## remove what was made here: environment, caches, build folders, demo output
+	@rm -rf $(VENV) build dist demo-output bench-output .mypy_cache .pytest_cache .ruff_cache common/build scripts/build
+	@find common images scripts tests -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +

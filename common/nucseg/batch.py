@@ -1,0 +1,270 @@
+"""The images of a folder, one after the other: read, segment, write, measure, score, record.
+
+One image's failure never stops the others; what is finished stays.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nucseg import __version__
+from nucseg.cli import Segment
+from nucseg.environment import peak_memory_mib, pick_device, reset_peak_memory, versions
+from nucseg.errors import FAILED_IMAGE, NucsegError
+from nucseg.failures import explain
+from nucseg.folders import (
+    check_apart,
+    check_inputs,
+    find_ground_truth,
+    find_images,
+    prepare_output,
+    remove,
+    remove_parts,
+    same_stem,
+)
+from nucseg.formats import image_stem, read_labels, read_volume, write_labels
+from nucseg.labels import checked_labels
+from nucseg.method import Method, Segmenter, method_folder
+from nucseg.models import fingerprint, resolve_model
+from nucseg.progress import Progress, duration, say
+from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, file_sha256, read_images, same_settings
+from nucseg.volume import Volume
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""IoU at which results are scored."""
+
+VIEWS = ("xy", "xz", "yz")
+
+
+def segment_folder(request: Segment, method: Method) -> int:
+    """Do what a `Segment` request says.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or `FAILED_IMAGE` when something that was asked for wasn't made.
+
+    Raises
+    ------
+    NucsegError
+        Before the first image, when none can be done: folders, device, model.
+    """
+    outputs = (request.out_dir, request.measurements, request.overlays)
+    gt_dir = request.gt_dir if request.metrics else None
+    check_inputs(**{"in": request.in_dir, "gt": gt_dir})
+    check_apart((request.in_dir, request.gt_dir), outputs)
+    images, others = find_images(request.in_dir)
+    truths = find_ground_truth(gt_dir, images) if gt_dir else {}
+    for folder in outputs:
+        if folder is not None:
+            prepare_output(folder)
+    if others:
+        say(f"note: left out, no TIFF: {', '.join(others)}")
+    device = pick_device(request.device, request.params)
+    say("  0% loading the model")
+    model = resolve_model(method_folder(method.name), request.params.model)
+    segmenter = method.load(model, request.params, device)
+    settings = {
+        "nucseg": __version__,
+        "method": method.name,
+        "model": fingerprint(model, segmenter.info),
+        "params": asdict(request.params),
+    }
+    batch = Batch(request, segmenter, settings, device, images, truths)
+    try:
+        batch.run()
+    finally:
+        remove_parts([batch.record.path, *(path for image in images for path in batch.results(image))])
+    return batch.summary()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+class Batch:
+    """One run over the images of a folder.
+
+    Parameters
+    ----------
+    request : Segment
+    segmenter : Segmenter
+        The loaded model.
+    settings : dict
+        What decides about the labels (`nucseg.record.RunRecord`).
+    device : str
+    images : list of pathlib.Path
+    truths : dict of pathlib.Path to pathlib.Path
+        Ground truth by image.
+    """
+
+    def __init__(
+        self,
+        request: Segment,
+        segmenter: Segmenter,
+        settings: dict[str, Any],
+        device: str,
+        images: list[Path],
+        truths: dict[Path, Path],
+    ) -> None:
+        self.request, self.segmenter, self.images, self.truths = request, segmenter, images, truths
+        self.twins = same_stem(images)
+        path = request.out_dir / FILE_NAME
+        context = {"device": device, "versions": versions(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        self.record = RunRecord(path, settings, context)
+        self.earlier = read_images(path)
+        if request.resume and same_settings(path, settings):
+            self.record.images = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}
+        self.problems: list[tuple[str, NucsegError]] = []
+        self.done = self.skipped = 0
+        self.progress = Progress([image.name for image in images], [_size(image) for image in images])
+
+    def run(self) -> None:
+        """Do all images."""
+        for index, image in enumerate(self.images):
+            try:
+                if self._is_done(image):
+                    self.skipped += 1
+                    self.progress.skip(index, "done by an earlier run")
+                    continue
+                self.progress.start(index)
+                facts = self._image(image)
+                self.record.add(image.name, DONE, **facts)
+                self.done += 1
+                self.progress.finish(f"{facts['nuclei']} nuclei in {duration(facts['seconds'])}")
+            except Exception as error:
+                self._fail(image, explain(error))
+
+    def _is_done(self, image: Path) -> bool:
+        entry = self.record.images.get(image.name)
+        if entry is None or image in self.twins or entry.get("problems"):
+            return False
+        wanted = [path for path in self.results(image) if path.parent in self._asked_for()]
+        return (
+            all(path.exists() for path in wanted)
+            and (image not in self.truths or "scores" in entry)
+            and entry.get("sha256") == file_sha256(image)
+        )
+
+    def _asked_for(self) -> list[Path]:
+        folders = (self.request.out_dir, self.request.measurements, self.request.overlays)
+        return [folder for folder in folders if folder is not None]
+
+    def results(self, image: Path) -> list[Path]:
+        """Every file that this image can have."""
+        stem, results = image_stem(image), [self.request.out_dir / image.name]
+        if self.request.measurements:
+            results.append(self.request.measurements / f"{stem}.csv")
+        if self.request.overlays:
+            results += [self.request.overlays / f"{stem}_{view}.png" for view in VIEWS]
+        return results
+
+    def _image(self, image: Path) -> dict[str, Any]:
+        if image in self.twins:
+            raise NucsegError(
+                f"its results would have the same name as those of {', '.join(self.twins[image])}",
+                "rename one of the files",
+            )
+        begun, params = time.monotonic(), self.request.params
+        reset_peak_memory()
+        volume = read_volume(
+            image,
+            channel=params.nuc_channel,
+            time_point=params.time_point,
+            voxel_size=(params.voxel_size_z, params.voxel_size_y, params.voxel_size_x),
+        )
+        labels = checked_labels(self.segmenter.segment(volume, params, self.progress), volume.shape)
+        write_labels(self.request.out_dir / image.name, labels, volume.voxel_size)
+        facts: dict[str, Any] = {
+            "sha256": file_sha256(image),
+            "nuclei": int(labels.max()),
+            "shape": volume.shape,
+            "voxel_size_um": volume.voxel_size,
+        }
+        problems = self._extras(image, volume, labels, facts)
+        if problems:
+            facts["problems"] = problems
+        return {**facts, "seconds": round(time.monotonic() - begun, 2), "peak_memory_mib": peak_memory_mib()}
+
+    def _extras(self, image: Path, volume: Volume, labels: np.ndarray, facts: dict[str, Any]) -> list[str]:
+        """Table, pictures and scores; their failures don't cost the labels, which are written."""
+        steps: list[tuple[str, Callable[[], None]]] = []
+        if self.request.measurements:
+            steps.append(("the measurements", lambda: self._measure(image, volume, labels)))
+        if self.request.overlays:
+            steps.append(("the overlays", lambda: self._draw(image, volume, labels)))
+        if image in self.truths:
+            steps.append(("the scores", lambda: self._score(image, labels, facts)))
+        elif self.truths:
+            say(f"note: {image.name} has no ground truth, so no scores")
+        problems = []
+        for what, step in steps:
+            try:
+                step()
+            except Exception as error:
+                known = explain(error)
+                problem = NucsegError(f"{what} are missing (the labels are written): {known.cause}", known.hint)
+                self._tell(image, problem)
+                problems.append(str(problem))
+        return problems
+
+    def _measure(self, image: Path, volume: Volume, labels: np.ndarray) -> None:
+        from nucseg.morphometry import measure, write_table
+
+        assert self.request.measurements is not None
+        write_table(self.request.measurements / f"{image_stem(image)}.csv", measure(labels, volume))
+
+    def _draw(self, image: Path, volume: Volume, labels: np.ndarray) -> None:
+        from nucseg.overlay import write_overlays
+
+        assert self.request.overlays is not None
+        write_overlays(self.request.overlays, image_stem(image), volume, labels)
+
+    def _score(self, image: Path, labels: np.ndarray, facts: dict[str, Any]) -> None:
+        from nucseg.metrics.matching import match
+
+        truth = read_labels(self.truths[image])
+        if truth.shape != labels.shape:
+            cause = f"the ground truth has shape {truth.shape} and the image {labels.shape}"
+            raise NucsegError(cause, f"replace {self.truths[image].name}")
+        scores = match(truth, labels, THRESHOLDS)
+        facts["scores"] = [asdict(score) for score in scores]
+        best = scores[0]
+        say(
+            f"scores {image.name}: at IoU {best.threshold}: F1 {best.f1:.3f}, precision {best.precision:.3f}, "
+            f"recall {best.recall:.3f}; mean matched IoU {best.mean_matched_iou:.3f}; "
+            f"{best.n_true} true and {best.n_pred} found nuclei"
+        )
+
+    def _fail(self, image: Path, error: NucsegError) -> None:
+        # A result of an earlier run would look like this one's.
+        if self.earlier.get(image.name, {}).get("status") == DONE:
+            remove(*self.results(image))
+        self.progress.finish("failed")
+        self._tell(image, error)
+        self.record.add(image.name, FAILED, cause=error.cause, hint=error.hint)
+
+    def _tell(self, image: Path, problem: NucsegError) -> None:
+        self.problems.append((image.name, problem))
+        if len(self.images) > 1:
+            say(f"error: {image.name}: {problem}")
+
+    def summary(self) -> int:
+        """Say how it went, each failure with cause and hint; the exit code."""
+        failed = len(self.images) - self.done - self.skipped
+        parts = [f"{self.done} done", f"{failed} failed"]
+        parts += [f"{self.skipped} done before"] * bool(self.skipped)
+        incomplete = len(self.problems) - failed
+        parts += [f"{incomplete} result{'s' * (incomplete != 1)} missing beside the labels"] * bool(incomplete)
+        for name, problem in self.problems:
+            say(f"error: {name}: {problem}")
+        # BIOMERO stumbles over a log whose last lines hold no percentage.
+        say(f"100% of {len(self.images)} image{'s' * (len(self.images) != 1)}: {', '.join(parts)}")
+        return FAILED_IMAGE if self.problems else 0

@@ -1,0 +1,52 @@
+"""Label images as methods return them: checked, and numbered without gaps."""
+
+import numpy as np
+
+from nucseg.errors import NucsegError
+from nucseg.volume import Shape
+
+LARGEST = 1 << 24
+"""A label up to this is taken from any volume; beyond, there can't be more labels than voxels."""
+
+
+def checked_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
+    """A method's label image, found to be one and numbered 1 to N without gaps, in the same order.
+
+    Slice by slice: no copy of the volume in a wider type is made.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        ZYX, any integer type, 0 is background.
+    shape : tuple of int
+        Of the image.
+
+    Raises
+    ------
+    NucsegError
+        When it has another shape, or values that are no labels: an error in the method.
+
+    Examples
+    --------
+    >>> checked_labels(np.array([[[0, 7, 7, 3]]]), (1, 1, 4)).tolist()
+    [[[0, 2, 2, 1]]]
+    """
+    hint = "report it: this is an error in the method"
+    if labels.shape != shape:
+        raise NucsegError(f"the method returned labels of shape {labels.shape} for an image of shape {shape}", hint)
+    if labels.dtype.kind not in "iu":
+        raise NucsegError(f"the method returned labels of type {labels.dtype}", hint)
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > max(labels.size, LARGEST):
+        raise NucsegError(f"the method returned labels from {low} to {high} for {labels.size} voxels", hint)
+    present = np.zeros(high + 1, bool)
+    present[0] = True
+    for plane in labels:
+        present[plane] = True
+    if present.all():
+        return labels
+    number = (np.cumsum(present) - 1).astype(labels.dtype)
+    relabelled = np.empty_like(labels)
+    for z, plane in enumerate(labels):
+        relabelled[z] = number[plane]
+    return relabelled

@@ -1,0 +1,121 @@
+"""What a method is: the protocols that images/<name>/method.py implements, and how it is found."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nucseg.errors import ENVIRONMENT, NucsegError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nucseg.params import CommonParams
+    from nucseg.volume import Volume
+
+Report = Callable[[float, str], None]
+"""Receives the fraction done (of this image, or of the training) and a short text."""
+
+
+class Segmenter(Protocol):
+    """A loaded model, ready for many volumes.
+
+    Attributes
+    ----------
+    info : dict
+        The contents of its ``model.json`` (`nucseg.models`), or the same made from a converted folder.
+        `name` and `sha256` go into the run record.
+    """
+
+    info: dict[str, Any]
+
+    def segment(self, volume: Volume, params: Any, progress: Report) -> np.ndarray:
+        """Label image of the volume's shape, any integer type, 0 for background.
+
+        Raises
+        ------
+        NucsegError
+            When this volume can't be segmented; the others still are.
+        """
+        ...
+
+
+class Method(Protocol):
+    """The object `METHOD` of images/<name>/method.py.
+
+    The module is imported for ``--help``: torch, numpy and the like are imported inside its
+    functions, never at its top.
+
+    Attributes
+    ----------
+    name : str
+        The folder's name.
+    title, description : str
+        For people: "StarDist 3D", and a paragraph.
+    citation : str
+        One line with the DOI.
+    params : type
+        Frozen dataclass that inherits from `CommonParams`, with a string `model` (a shipped model's
+        name by default).
+    train_params : type
+        Frozen dataclass of `parameter` fields: the flags of ``train``.
+    """
+
+    name: str
+    title: str
+    description: str
+    citation: str
+    params: type[CommonParams]
+    train_params: type[Any]
+
+    def load(self, model: Path, params: Any, device: str) -> Segmenter:
+        """Load a model folder (ours, or an upstream format) on ``cpu`` or ``cuda``.
+
+        Raises
+        ------
+        NucsegError
+            `USAGE` when the folder holds no model of this method.
+        """
+        ...
+
+    def train(self, in_dir: Path, gt_dir: Path, out_dir: Path, params: Any, device: str, progress: Report) -> None:
+        """Train on the pairs of two folders and write a model folder (`nucseg.models.write_model`)."""
+        ...
+
+
+def root_folder() -> Path:
+    """The folder that holds ``images``: `NUCSEG_ROOT`, else the repository that this file lies in."""
+    named = os.environ.get("NUCSEG_ROOT")
+    return Path(named).absolute() if named else Path(__file__).resolve().parents[2]
+
+
+def method_folder(name: str) -> Path:
+    """Folder of a method, with its ``weights``."""
+    return root_folder() / "images" / name
+
+
+def list_methods(root: Path | None = None) -> list[str]:
+    """Names of all methods: the folders of ``images`` that have a ``method.py``."""
+    return sorted(path.parent.name for path in ((root or root_folder()) / "images").glob("*/method.py"))
+
+
+def load_method(name: str) -> Method:
+    """Import a method.
+
+    Raises
+    ------
+    NucsegError
+        `ENVIRONMENT` when there is no such method.
+    """
+    root = root_folder()
+    if name not in list_methods(root):
+        known = ", ".join(list_methods(root)) or "none"
+        raise NucsegError(f"there is no method {name!r} in {root / 'images'}", f"one of: {known}", ENVIRONMENT)
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    method: Method = importlib.import_module(f"images.{name}.method").METHOD
+    return method

@@ -1,0 +1,1 @@
+"""Torch blocks that the methods are built from, and the arithmetic of their receptive fields."""

@@ -1,0 +1,82 @@
+"""The run record ``nucseg_run.json``: what was done with which model, parameters and result.
+
+Written after every image, so that a run that is killed can go on, and so that a failure is seen
+where exit codes are lost (OMERO shows the file beside the results).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nucseg.atomic import atomic_path
+
+FILE_NAME = "nucseg_run.json"
+DONE, FAILED = "done", "failed"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass
+class RunRecord:
+    """Everything that decides about the labels, and what came out, image by image.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    settings : dict
+        `nucseg` (version), `method`, `model` (name and sha256), `params`: two runs with the same
+        ones give the same labels for the same image, so this is what resuming compares.
+    context : dict
+        Device, package versions, time: told, not compared.
+    images : dict
+        Per file name: `file`, `sha256`, `status` (``done`` or ``failed``), and what `add` was given.
+    """
+
+    path: Path
+    settings: dict[str, Any]
+    context: dict[str, Any] = field(default_factory=dict)
+    images: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, name: str, status: str, **facts: Any) -> None:
+        """Note the end of one image and write the file, unless no image is done yet."""
+        self.images[name] = {"file": name, "status": status, **facts}
+        self.write()
+
+    def write(self) -> None:
+        """Write the file in one step; where no image is done there is none, and an old one goes."""
+        if not any(entry["status"] == DONE for entry in self.images.values()):
+            self.path.unlink(missing_ok=True)
+            return
+        content = {**self.settings, **self.context, "images": list(self.images.values())}
+        with atomic_path(self.path) as part:
+            # ASCII, because a file name needn't be valid Unicode.
+            part.write_text(json.dumps(content, indent=2) + "\n", "ascii")
+
+
+def read_images(path: Path) -> dict[str, dict[str, Any]]:
+    """The images of an earlier record by file name; none when there is no readable record."""
+    images = _read(path).get("images")
+    entries = images if isinstance(images, list) else []
+    return {entry["file"]: entry for entry in entries if isinstance(entry, dict) and "file" in entry}
+
+
+def same_settings(path: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether an earlier record was made with these settings; no without one."""
+    earlier = _read(path)
+    return all(key in earlier and earlier[key] == value for key, value in settings.items())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,188 @@
+"""The volume as a network sees it: resampled to the nucleus size it was trained at, and normalised.
+
+The rule, by what the model declares in its ``model.json`` under ``input``:
+
+* ``nucleus_diameter_voxels``: voxels become isotropic, and a nucleus gets that many voxels across.
+  The diameter in the image is the user's (`nucleus_diameter`), or is measured by the network
+  itself (`measure_diameter`).
+* ``voxel_size_um``: voxels get that size. Without a voxel size in the image, it is taken as it is.
+* neither (a converted model that doesn't say): the image is taken as it is.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nucseg.normalisation import normalise
+from nucseg.resampling import Resampler, resample_labels
+from nucseg.volume import Region, Shape, Triple, Volume
+
+Sizes = tuple[np.ndarray, np.ndarray]
+
+LADDER = tuple(6.0 * 1.45**step for step in range(8))
+"""Diameters in voxels that `measure_diameter` begins with: 6 to 81."""
+
+REFINEMENTS = 2
+
+LOOK = 112**3
+"""Voxels of the part that the network looks at to measure the diameter."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A volume in the voxels and the intensities of a model, read block by block.
+
+    Attributes
+    ----------
+    volume : Volume
+        The source.
+    zoom : tuple of float
+        Voxels of the view per voxel of the source, ZYX.
+    range : tuple of float
+        Source intensities that become 0 and 1.
+    window : tuple of slice, optional
+        The part of the source to look at; by default all of it.
+    """
+
+    volume: Volume
+    zoom: Triple
+    range: tuple[float, float]
+    window: Region | None = None
+
+    @cached_property
+    def _data(self) -> np.ndarray:
+        return self.volume.data if self.window is None else self.volume.data[self.window]
+
+    @cached_property
+    def _resampler(self) -> Resampler:
+        z, y, x = self._data.shape
+        return Resampler((z, y, x), self.zoom)
+
+    @property
+    def shape(self) -> Shape:
+        """Number of voxels of the view, ZYX."""
+        return self._resampler.shape_out
+
+    def read(self, region: Region) -> np.ndarray:
+        """Resampled and normalised block, float32; equal to the same block of the whole."""
+        return normalise(self._resampler.read(self._data, region), *self.range)
+
+    def to_source(self, points: np.ndarray) -> np.ndarray:
+        """Source voxel coordinates of points of the view: (n, 3), ZYX, voxel centres at integers."""
+        start = [0, 0, 0] if self.window is None else [s.start for s in self.window]
+        if self.zoom == (1.0, 1.0, 1.0):
+            return points + np.array(start)
+        return (points + 0.5) / np.array(self.zoom) - 0.5 + np.array(start)
+
+    def labels_to_source(self, labels: np.ndarray) -> np.ndarray:
+        """Label image of the view at the source's shape, by nearest neighbour."""
+        return resample_labels(labels, self.volume.shape, tuple(1 / z for z in self.zoom))
+
+
+def isotropic(volume: Volume) -> float:
+    """Edge in µm of the cube that diameters in voxels are counted in: the finest axis; 1 when unknown."""
+    return min(volume.voxel_size) if volume.voxel_size else 1.0
+
+
+def zoom_to_diameter(volume: Volume, diameter: float, wanted: float) -> Triple:
+    """Zoom per axis that makes voxels isotropic and nuclei `wanted` voxels wide.
+
+    Parameters
+    ----------
+    volume : Volume
+    diameter : float
+        Of a nucleus in the source, in voxels of size `isotropic(volume)`.
+    wanted : float
+        Of a nucleus in the view, in voxels.
+    """
+    unit = isotropic(volume)
+    z, y, x = (wanted / diameter * edge / unit for edge in volume.voxel_size or (unit, unit, unit))
+    return z, y, x
+
+
+def choose_zoom(volume: Volume, declared: Mapping[str, Any], diameter: float) -> Triple | None:
+    """Zoom by the rule at the top of this module; None when the diameter has to be measured first.
+
+    Parameters
+    ----------
+    volume : Volume
+    declared : mapping
+        `input` of the model's ``model.json``.
+    diameter : float
+        The user's, in µm (in voxels when the volume has no voxel size); 0 when not said.
+    """
+    if wanted := declared.get("nucleus_diameter_voxels"):
+        return zoom_to_diameter(volume, diameter / isotropic(volume), wanted) if diameter else None
+    if (size := declared.get("voxel_size_um")) and volume.voxel_size:
+        z, y, x = (have / want for have, want in zip(volume.voxel_size, size, strict=True))
+        return z, y, x
+    return (1.0, 1.0, 1.0)
+
+
+def measure_diameter(volume: Volume, wanted: float, look: Callable[[Triple, Region], Sizes]) -> float:
+    """Diameter of the nuclei in voxels of size `isotropic(volume)`, as the network sees them.
+
+    The network looks at a part of the volume at each of `LADDER`'s scales. At the right one, what it
+    finds has the size that it was trained at, and it finds most. That scale is then refined by
+    the size found.
+
+    Parameters
+    ----------
+    volume : Volume
+    wanted : float
+        Diameter in voxels that the model was trained at.
+    look : callable
+        From a zoom and a window of the source to the diameters (n,), in voxels of the view, and
+        the probabilities (n,) of the nuclei that the network finds there.
+
+    Raises
+    ------
+    NucsegError
+        When no nucleus is found at any scale.
+    """
+    best, diameter = 0.0, 0.0
+    for guess in LADDER:
+        score, found = _look_at(volume, guess, wanted, look)
+        if score > best:
+            best, diameter = score, found
+    if not diameter:
+        return diameter
+    for _ in range(REFINEMENTS):
+        score, found = _look_at(volume, diameter, wanted, look)
+        diameter = found or diameter
+    return diameter
+
+
+def _look_at(volume: Volume, guess: float, wanted: float, look: Callable[[Triple, Region], Sizes]) -> tuple[float, float]:
+    """Evidence for nuclei of the size that is looked for, and the diameter of what was found."""
+    zoom = zoom_to_diameter(volume, guess, wanted)
+    window = busiest_window(volume, zoom)
+    sizes, probabilities = look(zoom, window)
+    fits = (sizes > wanted / 2) & (sizes < wanted * 2)
+    if not fits.any():
+        return 0.0, 0.0
+    seen = float(np.prod([(s.stop - s.start) * z for s, z in zip(window, zoom, strict=True)]))
+    evidence = float((probabilities * sizes**3)[fits].sum()) / seen
+    return evidence, guess * float(np.median(sizes[fits])) / wanted
+
+
+def busiest_window(volume: Volume, zoom: Triple) -> Region:
+    """The part of a volume that has at most `LOOK` voxels at this zoom, where most signal is."""
+    from scipy.ndimage import uniform_filter
+
+    extent = np.array(volume.shape, float)
+    edge = LOOK ** (1 / 3)
+    for _ in range(3):
+        short = extent * zoom < edge
+        edge = (LOOK / np.prod((extent * zoom)[short], initial=1.0)) ** (1 / max(1, 3 - short.sum()))
+    size = np.maximum(1, np.minimum(extent, np.floor(edge / np.array(zoom)))).astype(int)
+    stride = np.maximum(1, np.array(volume.shape) // 64)
+    sample = volume.data[tuple(slice(None, None, step) for step in stride)].astype(np.float32)
+    signal = uniform_filter(np.minimum(sample, np.percentile(sample, 99)), np.maximum(1, size // stride), mode="nearest")
+    centre = np.array(np.unravel_index(signal.argmax(), signal.shape)) * stride
+    start = np.clip(centre - size // 2, 0, extent.astype(int) - size)
+    z, y, x = (slice(int(a), int(a + n)) for a, n in zip(start, size, strict=True))
+    return z, y, x

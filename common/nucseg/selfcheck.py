@@ -1,0 +1,60 @@
+"""``--check``: does the method run on this machine?"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nucseg import __version__
+from nucseg.cli import Check
+from nucseg.environment import peak_memory_mib, pick_device, versions
+from nucseg.errors import ENVIRONMENT, NucsegError
+from nucseg.failures import explain
+from nucseg.labels import checked_labels
+from nucseg.method import Method, method_folder
+from nucseg.models import resolve_model
+from nucseg.progress import say
+from nucseg.volume import Volume
+
+SHAPE = (16, 64, 64)
+
+
+def self_check(request: Check, method: Method) -> int:
+    """Load the model and segment a tiny random volume; say what is there and what it took.
+
+    Raises
+    ------
+    NucsegError
+        `ENVIRONMENT`, when it can't be done; `USAGE` for a wrong model.
+    """
+    from nucseg.machine import available_memory
+
+    say(f"nucseg {method.name} {__version__}")
+    say("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()))
+    device = pick_device(request.device, request.params)
+    say(f"memory: {available_memory() / 2**30:.1f} GiB free")
+    model = resolve_model(method_folder(method.name), request.params.model)
+    try:
+        begun = time.monotonic()
+        segmenter = method.load(model, request.params, device)
+        loaded = time.monotonic()
+        volume = random_volume()
+        labels = checked_labels(segmenter.segment(volume, request.params, lambda fraction, text: None), SHAPE)
+    except Exception as error:
+        known = explain(error)
+        code = known.exit_code if isinstance(error, NucsegError) else ENVIRONMENT
+        raise NucsegError(f"the check failed: {known.cause}", known.hint, code) from None
+    info = segmenter.info
+    say(f"model: {info.get('name')}, SHA-256 {info.get('sha256')}, loaded in {loaded - begun:.1f} s")
+    say(
+        f"segmented a random volume of {' x '.join(map(str, SHAPE))} in {time.monotonic() - loaded:.1f} s: "
+        f"{labels.max()} nuclei, at most {peak_memory_mib()} MiB of memory"
+    )
+    say("ok")
+    return 0
+
+
+def random_volume() -> Volume:
+    """Noise, always the same: enough to run every step, whatever is found in it."""
+    data = np.random.default_rng(0).integers(0, 1000, SHAPE, dtype=np.uint16)
+    return Volume(data, (1.0, 1.0, 1.0), Path("random volume"))

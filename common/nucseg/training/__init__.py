@@ -1,0 +1,1 @@
+"""Training, once for all methods: pairs, patches, augmentation and the loop."""

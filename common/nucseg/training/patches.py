@@ -1,0 +1,101 @@
+"""Patches for training: cut where nuclei are, at the scale the model is trained for, and augmented.
+
+Every patch is a function of a pair and a random generator alone, so that a run can be repeated.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from nucseg.normalisation import normalise
+from nucseg.scaling import zoom_to_diameter
+from nucseg.training.pairs import Pair
+from nucseg.volume import Region
+
+OUTSIDE = -1
+
+
+@dataclass(frozen=True)
+class PatchPlan:
+    """How patches are cut.
+
+    Attributes
+    ----------
+    size : int
+        Edge of the cubic patch in voxels.
+    diameter : float
+        Of the typical nucleus in the patch, in voxels, before the random zoom.
+    zoom : float
+        The random isotropic zoom lies between 1/zoom and zoom.
+    anisotropy : float
+        So does, for every second patch, a zoom of the Z axis alone: voxel sizes are often wrong or unknown.
+    """
+
+    size: int
+    diameter: float
+    zoom: float = 1.5
+    anisotropy: float = 1.6
+
+
+def cut_patch(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One augmented patch.
+
+    Returns
+    -------
+    image : numpy.ndarray
+        float32 (size, size, size), normalised to the pair's range, then augmented.
+    labels : numpy.ndarray
+        int32, same shape; `OUTSIDE` beyond the volume's border.
+    """
+    matrix = _random_matrix(pair, plan, rng)
+    shape = np.array(pair.volume.shape)
+    reach = np.abs(matrix).sum(axis=1) * plan.size / 2
+    if rng.random() < 0.85:
+        centre = pair.centres[rng.integers(len(pair.centres))] + rng.uniform(-0.5, 0.5, 3) * reach
+    else:
+        centre = rng.uniform(0, shape - 1)
+    centre = np.where(2 * reach < shape, np.clip(centre, reach, shape - 1 - reach), (shape - 1) / 2)
+
+    low = np.clip(np.floor(centre - reach).astype(int) - 3, 0, shape - 1)
+    high = np.clip(np.ceil(centre + reach).astype(int) + 4, low + 1, shape)
+    window: Region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))  # type: ignore[assignment]
+    offset = centre - low - matrix @ np.full(3, (plan.size - 1) / 2)
+    image = normalise(pair.volume.data[window].astype(np.float32), *pair.range)
+    shrink = np.linalg.norm(matrix, axis=1)
+    image = ndimage.gaussian_filter(image, np.where(shrink > 1.3, 0.4 * shrink, 0), truncate=2)
+    size = (plan.size,) * 3
+    image = ndimage.affine_transform(image, matrix, offset, size, order=1, mode="mirror")
+    labels = ndimage.affine_transform(pair.labels[window], matrix, offset, size, order=0, mode="constant", cval=OUTSIDE)
+    return augment_intensity(image, rng), labels
+
+
+def _random_matrix(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> np.ndarray:
+    """Matrix from patch voxels to source voxels: scale, rotation, flips."""
+    wanted = plan.diameter * plan.zoom ** rng.uniform(-1, 1)
+    zoom = np.array(zoom_to_diameter(pair.volume, pair.diameter, wanted))
+    if rng.random() < 0.5:
+        zoom[0] *= plan.anisotropy ** rng.uniform(-1, 1)
+    angle = rng.uniform(0, 2 * np.pi)
+    turn = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    if rng.random() < 0.25:
+        turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    flips = np.where(rng.random(3) < 0.5, -1.0, 1.0)
+    return np.diag(1 / zoom) @ turn @ np.diag(flips)
+
+
+def augment_intensity(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change contrast, brightness, sharpness and noise of a normalised float32 patch at random."""
+    if rng.random() < 0.3:
+        image = ndimage.gaussian_filter(image, rng.uniform(0.3, 1.3, 3), truncate=3)
+    if rng.random() < 0.5:
+        image = np.sign(image) * np.abs(image) ** np.float32(1.5 ** rng.uniform(-1, 1))
+    image = image * np.float32(1.8 ** rng.uniform(-1, 1)) + np.float32(rng.normal(0, 0.08))
+    if rng.random() < 0.5:
+        noise = rng.standard_normal(image.shape, dtype=np.float32)
+        if rng.random() < 0.5:
+            noise = ndimage.gaussian_filter(noise, rng.uniform(0.3, 0.8)) * 2
+        image = image + noise * np.float32(rng.uniform(0, 0.15)) * np.sqrt(np.clip(image, 0.1, 1))
+    return image.astype(np.float32)

@@ -1,0 +1,43 @@
+"""The text of ``--help``."""
+
+from nucseg.method import Method
+from nucseg.params import help_text
+
+
+def usage(method: Method, train: bool) -> str:
+    """What ``--help`` prints: run flags, parameters, and an example."""
+    image = f"docker run --rm -v $PWD/data:/data:ro -v $PWD/out:/out nucseg/{method.name}"
+    if train:
+        head = f"""{method.title}: train a model.
+
+{image} train --in /data/images --gt /data/labels --out /out
+
+  --in FOLDER           Images (TIFF, OME-TIFF).
+  --gt FOLDER           Their label images, with the same names.
+  --out FOLDER          Gets the model: --model FOLDER uses it. A run that was stopped goes on.
+  --device DEVICE       auto (default), cpu or cuda.
+"""
+        return f"{head}\nParameters:\n{help_text(method.train_params)}"
+    return f"""{method.title}: {method.description}
+
+{image} --in /data --out /out
+
+  --in FOLDER           Images: every .tif and .tiff in it. Never written to.
+  --out FOLDER          Gets one label image per image, of the same name, and nucseg_run.json.
+  --gt FOLDER           Ground truth, label images of the same names: adds scores.
+  -nmc                  No scores, even with --gt.
+  --measurements FOLDER Gets a table per image: one line per nucleus.
+  --overlays FOLDER     Gets pictures per image: outlines of the labels in XY, XZ and YZ.
+  --resume              Leave out images that an earlier run with the same settings has done.
+  --device DEVICE       auto (default), cpu or cuda; cuda is an error where there is no GPU.
+  --check               Try whether the method runs here, on a tiny volume.
+  --describe            Print the BIAFLOWS descriptor.
+  --version, --help
+
+train as first word trains a model: train --help.
+BIAFLOWS' spellings are understood: --infolder --outfolder --gtfolder --local.
+
+Parameters (--name VALUE or --name=VALUE; empty or None is the default):
+{help_text(method.params)}
+{method.citation}
+"""

@@ -1,0 +1,391 @@
+"""Buffers, threads, and the run of a list of convolutions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import mmap
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llvmlite import ir
+
+from nucseg.winograd import kernels
+from nucseg.winograd.emit import Library, Processor, processor
+from nucseg.winograd.lowering import Convolution, Plan, Triple, UnsupportedNetworkError, Value, lower
+from nucseg.winograd.weights import bias_of, block_vectors, direct_weights, padded, winograd_weights
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNKS = 4
+"""Pieces of work per thread: several, so that a thread that is held up doesn't hold up the step."""
+
+RING_BYTES = 24 << 20
+"""Size of the part of an intermediate result that is kept when the next step can follow on its heels."""
+
+NO_RING = 1 << 40
+FLOOR = {True: 0, False: 0xFF800000}
+"""Float32 patterns of 0 and of minus infinity: the smallest results with and without relu."""
+
+
+@dataclass(eq=False)
+class _Group:
+    """Steps that run together: `followers` read the result of `leader` plane by plane, while it is in the cache.
+
+    Attributes
+    ----------
+    halo : int
+        Planes on each side that the followers see.
+    """
+
+    leader: Convolution
+    followers: list[Convolution] = field(default_factory=list)
+    halo: int = 0
+
+    @property
+    def steps(self) -> list[Convolution]:
+        return [self.leader, *self.followers]
+
+
+class WinogradNetwork:
+    """A network compiled for this processor.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In evaluation mode; maps (N, C, Z, Y, X) to a tuple of such tensors.
+    threads : int
+        Cores to use. The result does not depend on it.
+    bfloat16 : bool
+        Multiply in bfloat16 (sums stay float32). Needs a processor that does.
+
+    Raises
+    ------
+    UnsupportedNetworkError
+        The module or the processor is of an unknown kind.
+    """
+
+    def __init__(self, module: torch.nn.Module, threads: int, *, bfloat16: bool = False) -> None:
+        known = processor()
+        if known is None or (bfloat16 and not known.bfloat16):
+            raise UnsupportedNetworkError("this processor")
+        self.processor: Processor = known
+        self.threads = threads
+        self.bfloat16 = bfloat16
+        self.plan: Plan = lower(module)
+        self.groups = _group(self.plan)
+        scales = [v.scale for step in self.plan.steps for v in (step.out, step.pooled) if v is not None]
+        self.divisor = tuple(max(axis) for axis in zip(*scales, strict=True))
+        lanes = known.lanes
+        self._weights = {
+            step: winograd_weights(step, lanes, bfloat16) if step.minimal else direct_weights(step, self._width(step.sources[0].value), lanes)
+            for step in self.plan.steps
+        }
+        self._biases = {step: bias_of(step, lanes) for step in self.plan.steps}
+        self._library = self._compile()
+        self._pool = ThreadPoolExecutor(threads, "winograd")
+        self._buffers = _Buffers()
+
+    def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run on float32 (N, C, Z, Y, X); axes ZYX multiples of what the network divides them by."""
+        if x.shape[1] != self.plan.input.channels or any(n % d for n, d in zip(x.shape[2:], self.divisor, strict=True)):
+            raise ValueError(f"an input of shape {x.shape} where (N, {self.plan.input.channels}, Z, Y, X) with multiples of {self.divisor} is needed")
+        runs = [_Run(self, np.ascontiguousarray(np.moveaxis(image, 0, -1), np.float32)).outputs() for image in x]
+        if len(runs) == 1:
+            return tuple(output[None] for output in runs[0])
+        return tuple(np.stack(outputs) for outputs in zip(*runs, strict=True))
+
+    def bytes_per_voxel(self, shape: Triple) -> float:
+        """Memory at the peak of a run on a volume of this shape, per voxel."""
+        peak = now = 0
+        for group, new, done in self._schedule():
+            now += sum(self._size(v, shape) for v in new)
+            peak = max(peak, now + self._ring(group, shape)[0])
+            now -= sum(self._size(v, shape) for v in done)
+        return 4 * self.plan.input.channels + peak / math.prod(shape)
+
+    def _compile(self) -> Library:
+        module, lanes = ir.Module("nucseg"), self.processor.lanes
+        kernels.emit_winograd(module, "winograd", lanes, self.bfloat16)
+        widths = {block_vectors(len(s.bias), lanes) for s in self.plan.steps if s.minimal}
+        for rows, width in itertools.product(self.processor.rows, sorted(widths)):
+            kernels.emit_product(module, f"product_{rows}_{width}", lanes, rows, width, self.bfloat16)
+        for name, shape in {self._direct_name(s): self._direct_shape(s) for s in self.plan.steps if not s.minimal}.items():
+            kernels.emit_direct(module, name, lanes, *shape)
+        return Library(module)
+
+    def _direct_shape(self, step: Convolution) -> tuple[int, int, int, int, int]:
+        """Rows, vectors, channels, kernel and stride along X: what a direct kernel is made for."""
+        width = block_vectors(len(step.bias), self.processor.lanes)
+        return self.processor.rows[-1], width, self._width(step.sources[0].value), step.weight.shape[4], step.stride[2]
+
+    def _direct_name(self, step: Convolution) -> str:
+        return "direct_" + "_".join(map(str, self._direct_shape(step)))
+
+    def _width(self, value: Value) -> int:
+        """Channels that the array of a value holds."""
+        return value.channels if value is self.plan.input else padded(value.channels, self.processor.lanes)
+
+    def _size(self, value: Value, shape: Triple) -> int:
+        """Bytes of a value's array."""
+        return 4 * self._width(value) * math.prod(_level(shape, value))
+
+    def _ring(self, group: _Group, shape: Triple) -> tuple[int, int, int]:
+        """Bytes and planes of the buffer between leader and followers, and planes that followers do at once."""
+        if not group.followers:
+            return 0, NO_RING, 0
+        depth, height, width = _level(shape, group.leader.out)
+        plane = 4 * self._width(group.leader.out) * height * width
+        slab = max(2, RING_BYTES // plane // 2 * 2)
+        planes = min(slab + 2 * group.halo + 2, depth + depth % 2)
+        return plane * planes, planes, slab
+
+    def _schedule(self) -> Iterator[tuple[_Group, list[Value], list[Value]]]:
+        """Each group with the arrays that it makes, and those that nobody needs after it."""
+        last: dict[Value, int] = {}
+        for i, group in enumerate(self.groups):
+            for step in group.steps:
+                last.update(dict.fromkeys(step.reads, i))
+        last.update(dict.fromkeys(self.plan.outputs, len(self.groups)))
+        alive: list[Value] = []
+        for i, group in enumerate(self.groups):
+            made = [step.out for step in (group.followers or [group.leader]) if step.out in last]
+            made += [step.pooled for step in group.steps if step.pooled is not None]
+            alive += made
+            done = [value for value in alive if last.get(value, i) <= i]
+            alive = [value for value in alive if value not in done]
+            yield group, made, done
+
+
+def _level(shape: Triple, value: Value) -> Triple:
+    """Shape of a value's array, without channels."""
+    z, y, x = (n // s for n, s in zip(shape, value.scale, strict=True))
+    return z, y, x
+
+
+def _group(plan: Plan) -> list[_Group]:
+    """Put steps together whose intermediate result need not be kept whole."""
+    groups: list[_Group] = []
+    steps = list(plan.steps)
+    while steps:
+        group = _Group(steps.pop(0))
+        leader = group.leader
+        readers = [s for s in plan.steps if leader.out in s.reads]
+        depths = {s.weight.shape[2] for s in readers}
+        if (
+            steps[: len(readers)] == readers
+            and leader.pooled is None
+            and leader.out not in plan.outputs
+            and (depths == {1} or (len(readers) == 1 and depths != set()))
+            and all(s.stride == (1, 1, 1) and s.residual is not leader.out for s in readers)
+            and all(source.shift == (0, 0, 0) for s in readers for source in s.sources if source.value is leader.out)
+        ):
+            group.followers, steps = readers, steps[len(readers) :]
+            group.halo = max(depths) // 2
+        groups.append(group)
+    return groups
+
+
+class _Buffers:
+    """Memory that is used again: fresh memory costs as much time as the arithmetic on it."""
+
+    def __init__(self) -> None:
+        self.free: list[np.ndarray] = []
+
+    def take(self, size: int) -> np.ndarray:
+        """At least `size` bytes, of any content."""
+        fitting = [b for b in self.free if size <= b.size <= size + size // 4]
+        if fitting:
+            best = min(fitting, key=lambda b: b.size)
+            self.free = [b for b in self.free if b is not best]
+            return best
+        return fresh(size)
+
+    def give(self, buffer: np.ndarray) -> None:
+        """Hand a buffer back."""
+        self.free.append(buffer)
+
+
+def fresh(size: int) -> np.ndarray:
+    """New memory in large pages, where the kernel has them: they come 4 times faster."""
+    memory = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint8)
+
+
+class _Run:
+    """One volume's way through the network."""
+
+    def __init__(self, network: WinogradNetwork, image: np.ndarray) -> None:
+        self.net = network
+        self.shape: Triple = image.shape[:3]
+        self.arrays: dict[Value, np.ndarray] = {network.plan.input: image}
+        self.rings: dict[Value, int] = {}
+        widest = max(network._width(s.value) for step in network.plan.steps for s in step.sources)
+        self.zeros = np.zeros(widest * self.shape[2], np.float32)
+        self.scratch: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
+        for _ in range(network.threads):
+            self.scratch.put(_aligned(max(self._scratch(step) for step in network.plan.steps)))
+
+    def outputs(self) -> list[np.ndarray]:
+        """Run; the outputs as (C, Z, Y, X)."""
+        net = self.net
+        for group, made, done in net._schedule():
+            for value in made:
+                size = net._size(value, self.shape)
+                self.arrays[value] = fresh(size) if value in net.plan.outputs else net._buffers.take(size)
+            self._run_group(group)
+            for value in done:
+                net._buffers.give(self.arrays.pop(value))
+        results = []
+        for value in net.plan.outputs:
+            size = net._size(value, self.shape)
+            array = self.arrays[value][:size].view(np.float32).reshape(*_level(self.shape, value), -1)
+            results.append(np.moveaxis(array[..., : value.channels], -1, 0))
+        return results
+
+    def _run_group(self, group: _Group) -> None:
+        size, planes, slab = self.net._ring(group, self.shape)
+        leader = group.leader
+        if not group.followers:
+            self._work(self._prepare(leader))
+            return
+        ring = self.net._buffers.take(size)
+        self.arrays[leader.out], self.rings[leader.out] = ring, planes
+        lead, follow = self._prepare(leader), [self._prepare(step) for step in group.followers]
+        depth = _level(self.shape, leader.out)[0]
+        done = 0
+        for start in range(0, depth, slab):
+            stop = min(start + slab, depth)
+            ahead = min(stop + group.halo + (stop + group.halo) % 2, depth)
+            self._work(lead, done, ahead)
+            for job in follow:
+                self._work(job, start, stop)
+            done = ahead
+        self.net._buffers.give(self.arrays.pop(leader.out))
+
+    def _prepare(self, step: Convolution) -> _Job:
+        fields = self._winograd_fields(step) if step.minimal else self._direct_fields(step)
+        names = kernels.WINOGRAD_FIELDS if step.minimal else kernels.DIRECT_FIELDS
+        name = "winograd" if step.minimal else self.net._direct_name(step)
+        depth, height, _ = _level(self.shape, step.out)
+        together = 2 if step.minimal else 1
+        numbers = np.array([fields[n] for n in names], np.int64)
+        return _Job(self.net._library.function(name, 4), numbers, -(-height // together), together, depth)
+
+    def _common_fields(self, step: Convolution) -> dict[str, int]:
+        net = self.net
+        width = block_vectors(len(step.bias), net.processor.lanes)
+        return {
+            "weights": net._weights[step].ctypes.data,
+            "bias": net._biases[step].ctypes.data,
+            "blocks": len(net._biases[step]) // (width * net.processor.lanes),
+            "floor": FLOOR[step.relu],
+            "out": self._address(step.out),
+            "out_ring": self.rings.get(step.out, NO_RING),
+        }
+
+    def _winograd_fields(self, step: Convolution) -> dict[str, int]:
+        net, lanes = self.net, self.net.processor.lanes
+        depth, height, width = _level(self.shape, step.out)
+        rows, block = self._rows(width), block_vectors(len(step.bias), lanes)
+        fields = self._common_fields(step) | {
+            **{"depth": depth, "height": height, "width": width, "rows": rows, "block_vectors": block},
+            "gemm": net._library.address(f"product_{rows}_{block}"),
+            "residual": self._address(step.residual),
+            "pooled": self._address(step.pooled),
+            "pool_z": step.pool[0] if step.pool else 1,
+            "zeros": self.zeros.ctypes.data,
+            "skips": _skips(step.sources[0].shift),
+        }
+        for i in range(2):
+            source = step.sources[i] if i < len(step.sources) else None
+            fields |= {
+                f"source{i}": self._address(source.value) if source else 0,
+                f"vectors{i}": net._width(source.value) // lanes if source else 0,
+                f"ring{i}": self.rings.get(source.value, NO_RING) if source else NO_RING,
+                **{f"shift_{a}{i}": source.shift[n] if source else 0 for n, a in enumerate("zyx")},
+            }
+        return fields
+
+    def _direct_fields(self, step: Convolution) -> dict[str, int]:
+        source = step.sources[0].value
+        fields = self._common_fields(step) | {
+            "source": self._address(source),
+            "ring": self.rings.get(source, NO_RING),
+            **dict(zip(("depth", "height", "width"), _level(self.shape, source), strict=True)),
+            **dict(zip(("out_height", "out_width"), _level(self.shape, step.out)[1:], strict=True)),
+            **{"kernel_z": step.weight.shape[2], "kernel_y": step.weight.shape[3]},
+            **{"stride_z": step.stride[0], "stride_y": step.stride[1]},
+        }
+        return fields | {f"before_{a}": step.before[n] for n, a in enumerate("zyx")}
+
+    def _address(self, value: Value | None) -> int:
+        """Where the array of a value lies; 0 for one that is not kept."""
+        return int(self.arrays[value].ctypes.data) if value in self.arrays else 0
+
+    def _rows(self, width: int) -> int:
+        """Height of the blocks that wastes least on rows of this width; each block also costs its set-up."""
+        tiles = -(-width // 2)
+        return min(self.net.processor.rows, key=lambda rows: -(-tiles // rows) * (rows + 1.5))
+
+    def _scratch(self, step: Convolution) -> int:
+        lanes, rows = self.net.processor.lanes, self.net.processor.rows[-1]
+        width = block_vectors(len(step.bias), lanes)
+        channels = sum(self.net._width(s.value) for s in step.sources)
+        if step.minimal:
+            return kernels.winograd_scratch(lanes, rows, channels // lanes, width)
+        _, _, z, y, x = step.weight.shape
+        return kernels.direct_scratch(rows, z * y, channels, x, step.stride[2])
+
+    def _work(self, job: _Job, start: int = 0, stop: int | None = None) -> None:
+        """Do a step for the planes from `start` to `stop`, on all threads."""
+        per_row = job.rows
+        begin = start // job.planes * per_row
+        end = -(-(job.depth if stop is None else stop) // job.planes) * per_row
+        pieces = min(end - begin, CHUNKS * self.net.threads)
+        if pieces <= 0:
+            return
+        edges = [begin + (end - begin) * i // pieces for i in range(pieces + 1)]
+        list(self.net._pool.map(lambda span: self._piece(job, *span), itertools.pairwise(edges)))
+
+    def _piece(self, job: _Job, start: int, stop: int) -> None:
+        scratch = self.scratch.get()
+        job.function(job.numbers.ctypes.data, scratch.ctypes.data, start, stop)
+        self.scratch.put(scratch)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A step ready to run: its kernel, its description, and its units per `planes` planes."""
+
+    function: Callable[..., None]
+    numbers: np.ndarray
+    rows: int
+    planes: int
+    depth: int
+
+
+def _aligned(size: int) -> np.ndarray:
+    """Bytes that begin at a cache line."""
+    buffer = np.empty(size + 64, np.uint8)
+    offset = -buffer.ctypes.data % 64
+    return buffer[offset : offset + size]
+
+
+def _skips(shift: Triple) -> int:
+    """Bits of the positions at which a source upsampled along some axes transforms to zero.
+
+    Of the four inputs of a tile the middle two are then the same, and position 2 is their difference.
+    """
+    bits = 0
+    for p, position in enumerate(itertools.product(range(4), repeat=3)):
+        if any(s and i == 2 for s, i in zip(shift, position, strict=True)):
+            bits |= 1 << p
+    return bits - (1 << 64) if bits >> 63 else bits

@@ -1,0 +1,309 @@
+"""From a volume to its nuclei: candidates tile by tile, one suppression over all, rendering.
+
+The network runs on tiles, and of its output only the sparse candidates are kept. The non-maximum
+suppression sees all of them at once, so that tiles leave no seams. Source of the steps: stardist
+0.9, ``stardist/models/base.py`` (_predict_sparse_generator) and ``model3d.py``
+(_instances_from_prediction).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from images.stardist3d.config import StarDistConfig
+from images.stardist3d.native import quiet_native_code
+from images.stardist3d.suppression import suppress
+from nucseg.errors import NucsegError
+from nucseg.tiling import Tile, padded_shape, plan_tiles
+from nucseg.volume import Region, Shape, Triple
+
+Network = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+Report = Callable[[float, str], None]
+
+BORDER = 2
+"""Grid positions at each face of the padded volume that give no candidates (`b` upstream)."""
+
+LEAST_DISTANCE = 1e-3
+"""Distances are clipped to this, as upstream does, because qhull fails on flat polyhedra."""
+
+MAX_CANDIDATES = 2_000_000
+
+
+class NetworkView(Protocol):
+    """What prediction needs of `nucseg.scaling.View`."""
+
+    volume: Any
+    zoom: Triple
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the view, ZYX."""
+        ...
+
+    def read(self, region: Region) -> np.ndarray:
+        """Normalised float32 block: ZYX, or CZYX for networks with several input channels."""
+        ...
+
+    def to_source(self, points: np.ndarray) -> np.ndarray:
+        """Source coordinates of points of the view."""
+        ...
+
+
+@dataclass(frozen=True)
+class Polyhedra:
+    """Star-convex polyhedra, candidates or survivors.
+
+    Attributes
+    ----------
+    points : numpy.ndarray
+        int32 (n, 3), centres in voxels of the view, ZYX.
+    prob : numpy.ndarray
+        float32 (n,).
+    dist : numpy.ndarray
+        float32 (n, n_rays), distance from the centre to the border along each ray, view voxels.
+    class_prob : numpy.ndarray or None
+        float32 (n, n_classes + 1), background first; None without a class head.
+    """
+
+    points: np.ndarray
+    prob: np.ndarray
+    dist: np.ndarray
+    class_prob: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.prob)
+
+    def __getitem__(self, which: np.ndarray) -> "Polyhedra":
+        classes = None if self.class_prob is None else self.class_prob[which]
+        return Polyhedra(self.points[which], self.prob[which], self.dist[which], classes)
+
+
+def predict_labels(
+    network: Network,
+    view: NetworkView,
+    config: StarDistConfig,
+    thresholds: Mapping[str, float],
+    tile_shape: Shape | None = None,
+    max_candidates: int = MAX_CANDIDATES,
+    progress: Report = lambda fraction, text: None,
+) -> np.ndarray:
+    """Segment a volume.
+
+    Parameters
+    ----------
+    network : callable
+        float32 (1, C, Z, Y, X) -> what `StarDist3D.forward` returns, as arrays.
+    view : nucseg.scaling.View
+        The volume as the network is to see it.
+    config : StarDistConfig
+        Of the network.
+    thresholds : mapping
+        "prob": least probability of a candidate; "nms": overlap of two candidates, as part of the
+        smaller one, from which the less probable is dropped.
+    tile_shape : tuple of int or None
+        The largest shape the network may get at once, ZYX; None gives it the whole volume.
+    max_candidates : int
+        With more the model is taken for unsuitable.
+    progress : callable
+        Gets the fraction done and a text.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32, shape of the source volume, consecutive labels from 1, 0 for background.
+
+    Raises
+    ------
+    NucsegError
+        Too many candidates, or output of the network that can't be used.
+    """
+    survivors = predict_polyhedra(
+        network, view, config, thresholds, tile_shape, max_candidates, lambda done, text: progress(0.95 * done, text)
+    )
+    progress(0.95, f"drawing {len(survivors)} nuclei")
+    return render_labels(survivors, view, config)
+
+
+def predict_polyhedra(
+    network: Network,
+    view: NetworkView,
+    config: StarDistConfig,
+    thresholds: Mapping[str, float],
+    tile_shape: Shape | None = None,
+    max_candidates: int = MAX_CANDIDATES,
+    progress: Report = lambda fraction, text: None,
+) -> Polyhedra:
+    """The nuclei as polyhedra, in decreasing probability; arguments as for `predict_labels`."""
+    divisor = config.divisor
+    tiles = plan_tiles(view.shape, tile_shape or padded_shape(view.shape, divisor), config.receptive_field, divisor)
+    candidates = predict_candidates(
+        network,
+        view,
+        config,
+        thresholds["prob"],
+        tiles,
+        max_candidates,
+        lambda done, text: progress(0.8 * done, text),
+    )
+    progress(0.8, f"choosing among {len(candidates)} candidates")
+    order = suppress(
+        candidates.points,
+        candidates.dist,
+        candidates.prob,
+        config.rays(),
+        thresholds["nms"],
+        lambda done, text: progress(0.8 + 0.2 * done, text),
+    )
+    return candidates[order]
+
+
+def predict_candidates(
+    network: Network,
+    view: NetworkView,
+    config: StarDistConfig,
+    prob_thresh: float,
+    tiles: Sequence[Tile],
+    max_candidates: int = MAX_CANDIDATES,
+    progress: Report = lambda fraction, text: None,
+) -> Polyhedra:
+    """All positions of the grid whose probability is above the threshold, in raster order.
+
+    Parameters
+    ----------
+    tiles : sequence of Tile
+        Over the shape of `view` padded up to ``config.divisor``; see `nucseg.tiling.plan_tiles`.
+
+    Raises
+    ------
+    NucsegError
+        More than `max_candidates`; values that are not numbers; polyhedra that exceed the volume.
+    """
+    found: list[Polyhedra] = []
+    count = 0
+    for i, tile in enumerate(tiles):
+        progress(i / len(tiles), f"tile {i + 1}/{len(tiles)}")
+        found.append(_candidates_in_tile(network, view, config, prob_thresh, tile))
+        count += len(found[-1])
+        if count > max_candidates:
+            raise _too_many(count, max_candidates, prob_thresh, i + 1, len(tiles))
+    all_of = Polyhedra(
+        np.concatenate([part.points for part in found]),
+        np.concatenate([part.prob for part in found]),
+        np.concatenate([part.dist for part in found]),
+        None if config.n_classes is None else np.concatenate([p.class_prob for p in found if p.class_prob is not None]),
+    )
+    # Equal probabilities are ordered by place in the list, which must not depend on the tiles.
+    return all_of if len(tiles) == 1 else all_of[np.lexsort(all_of.points.T[::-1])]
+
+
+def render_labels(polyhedra: Polyhedra, view: NetworkView, config: StarDistConfig) -> np.ndarray:
+    """Draw polyhedra into a label image of the source's shape; the more probable one wins a voxel.
+
+    Centres and rays are brought to source voxels, so that borders are smooth at any zoom.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 ZYX, consecutive from 1.
+    """
+    from stardist.geometry import polyhedron_to_label
+
+    shape = view.volume.shape
+    if not len(polyhedra):
+        return np.zeros(shape, np.int32)
+    rays = config.rays().copy(scale=tuple(1 / z for z in view.zoom))
+    points = view.to_source(polyhedra.points)
+    with quiet_native_code():
+        labels = polyhedron_to_label(polyhedra.dist, points, rays, shape, prob=polyhedra.prob, verbose=False)
+    return _consecutive(labels, len(polyhedra))
+
+
+def polyhedra_volumes(dist: np.ndarray, config: StarDistConfig) -> np.ndarray:
+    """Volumes (n,) in voxels of the view of polyhedra with distances (n, n_rays)."""
+    from stardist.geometry.geom3d import dist_to_volume
+
+    return np.asarray(dist_to_volume(dist[None, None], config.rays())[0, 0])
+
+
+def _candidates_in_tile(
+    network: Network, view: NetworkView, config: StarDistConfig, prob_thresh: float, tile: Tile
+) -> Polyhedra:
+    outputs = network(_read_padded(view, tile.read, config)[None])
+    logits = outputs[0][0, 0]
+    if np.isnan(logits).any():
+        raise _not_numbers()
+    grid = np.array(config.grid)
+    start = np.array([s.start for s in tile.read]) // grid
+    # Counted from the tile's start: its core, without the border of the padded volume and the padding.
+    padded = np.array(padded_shape(view.shape, config.divisor)) // grid
+    inside = -(-np.array(view.shape) // grid)
+    first = np.maximum([s.start for s in tile.core] // grid, BORDER) - start
+    last = np.minimum.reduce([[s.stop for s in tile.core] // grid, padded - BORDER, inside]) - start
+    core = tuple(slice(max(0, a), max(0, b)) for a, b in zip(first, last, strict=True))
+    with np.errstate(over="ignore"):
+        prob = 1 / (1 + np.exp(-logits[core]))
+    places = np.nonzero(prob > np.float32(prob_thresh))
+    at = tuple(index + part.start for index, part in zip(places, core, strict=True))
+    dist = np.maximum(np.moveaxis(outputs[1][0], 0, -1)[at], np.float32(LEAST_DISTANCE))
+    if not np.isfinite(dist).all():
+        raise _not_numbers()
+    classes = None
+    if config.n_classes is not None:
+        chosen = np.moveaxis(outputs[2][0], 0, -1)[at]
+        chosen = np.exp(chosen - chosen.max(axis=1, keepdims=True))
+        classes = chosen / chosen.sum(axis=1, keepdims=True)
+    points = ((np.stack(at, axis=1) + start) * grid).astype(np.int32)
+    return Polyhedra(points, prob[places], dist, classes)
+
+
+def _read_padded(view: NetworkView, region: Region, config: StarDistConfig) -> np.ndarray:
+    """Block (C, Z, Y, X) of the view continued at its end by reflection."""
+    places = [_reflected(size, m)[part] for size, m, part in zip(view.shape, config.divisor, region, strict=True)]
+    z, y, x = (slice(int(p.min()), int(p.max()) + 1) for p in places)
+    block = view.read((z, y, x))
+    block = block[None] if block.ndim == 3 else block
+    if len(block) != config.n_channel_in:
+        raise NucsegError(
+            f"the model takes {config.n_channel_in} input channels, and the volume has {len(block)}",
+            "choose a model for a single channel",
+        )
+    for axis, (place, part) in enumerate(zip(places, (z, y, x), strict=True), start=1):
+        if len(place) != part.stop - part.start or place[0] != part.start or place[-1] != part.stop - 1:
+            block = np.take(block, place - part.start, axis=axis)
+    return np.ascontiguousarray(block, np.float32)
+
+
+def _reflected(size: int, multiple: int) -> np.ndarray:
+    """Index of each voxel of an axis that is continued by reflection up to a multiple."""
+    return np.pad(np.arange(size), (0, -size % multiple), mode="reflect")
+
+
+def _consecutive(labels: np.ndarray, largest: int) -> np.ndarray:
+    """Close the gaps that nuclei leave which others cover wholly; in place, slab by slab."""
+    present = np.zeros(largest + 1, bool)
+    for slab in labels:
+        present[slab] = True
+    present[0] = False
+    if not present[1:].all():
+        new = np.where(present, np.cumsum(present), 0).astype(labels.dtype)
+        for slab in labels:
+            slab[:] = new[slab]
+    return labels
+
+
+def _too_many(count: int, limit: int, prob_thresh: float, tiles: int, of: int) -> NucsegError:
+    where = "" if tiles == of else f" in {tiles} of {of} tiles alone"
+    return NucsegError(
+        f"the network sees {count:,} candidates for nuclei above probability {prob_thresh:g}{where}, and the limit is "
+        f"{limit:,}: the model doesn't suit this image, or its scale",
+        "give the nucleus diameter, raise --prob_thresh, or choose another model (--max_candidates moves the limit)",
+    )
+
+
+def _not_numbers() -> NucsegError:
+    return NucsegError(
+        "the network gave values that are not finite numbers (NaN)",
+        "check the image for NaN and extreme values, or run with --exact true; if it stays, the model is damaged",
+    )

@@ -1,0 +1,261 @@
+"""Non-maximum suppression of star-convex polyhedra: upstream's result, most of it without upstream's cost.
+
+Going through the candidates in decreasing probability, each that is left drops all others that
+overlap it by more than a part of the smaller volume. Which overlaps upstream finds too large is
+answered by `images.stardist3d.overlap` where bounds settle it, else by upstream's own code for
+that pair.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from images.stardist3d.native import quiet_native_code
+from nucseg.errors import NucsegError
+
+Report = Callable[[float, str], None]
+
+FEW = 300
+"""Up to so many candidates, upstream's code is done before ours is compiled."""
+
+TABLE_VOXELS = 4_000_000
+"""Largest table of offsets; polyhedra beyond it (about 79 voxels of radius) are left to upstream's code."""
+
+LARGEST_BOX = 2**31 - 1
+"""Upstream counts the voxels of a polyhedron's box in 32 bits."""
+
+CELL = 16
+"""Edge in voxels of the cells in which neighbours are looked for."""
+
+BALLAST = 20_000
+"""Extent in voxels of the polyhedron that stands for all others when upstream's code gets a single pair."""
+
+STEP = 200
+"""Candidates between two reports."""
+
+PATIENCE = 3600.0
+"""Seconds that the rest may take, at the pace so far."""
+
+FIRST_LOOK = 60.0
+"""Seconds after which the pace is looked at."""
+
+
+def suppress(
+    points: np.ndarray,
+    dist: np.ndarray,
+    prob: np.ndarray,
+    rays: Any,
+    threshold: float,
+    progress: Report = lambda fraction, text: None,
+) -> np.ndarray:
+    """Choose among overlapping polyhedra as ``stardist.nms.non_maximum_suppression_3d_sparse`` does.
+
+    Unlike upstream's, the result does not depend on the number of threads.
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        int32 (n, 3) centres, ZYX.
+    dist : numpy.ndarray
+        float32 (n, n_rays), positive.
+    prob : numpy.ndarray
+        float32 (n,).
+    rays : stardist.rays3d.Rays_Base
+    threshold : float
+        Overlap as part of the smaller of two volumes from which the less probable one is dropped.
+
+    Returns
+    -------
+    numpy.ndarray
+        Indices of the survivors, in decreasing probability.
+
+    Raises
+    ------
+    NucsegError
+        Polyhedra too large to handle; or the rest would take longer than an hour.
+    """
+    # Twice, as upstream: its order of equal probabilities is part of the result.
+    first = np.argsort(prob)[::-1]
+    second = np.argsort(prob[first])[::-1]
+    order = first[second]
+    alive = _Suppression(points[order], dist[order], prob[order], rays, threshold).run(progress)
+    kept = np.empty(len(prob), bool)
+    kept[second] = alive
+    return first[kept]
+
+
+class _Suppression:
+    """One run over candidates in decreasing probability."""
+
+    def __init__(self, points: np.ndarray, dist: np.ndarray, prob: np.ndarray, rays: Any, threshold: float) -> None:
+        self.points = np.ascontiguousarray(points, np.int64)
+        self.dist = np.ascontiguousarray(dist, np.float32)
+        self.prob = np.ascontiguousarray(prob, np.float32)
+        self.vertices = np.ascontiguousarray(rays.vertices, np.float32)
+        self.faces = np.ascontiguousarray(rays.faces, np.int32)
+        self.threshold = float(threshold)
+
+    def run(self, progress: Report) -> np.ndarray:
+        """Which candidates survive."""
+        n = len(self.prob)
+        reach = self.dist.max(initial=0) * np.abs(self.vertices).max(axis=0) * 2 + 2
+        if np.prod(reach.astype(np.float64)) > LARGEST_BOX:
+            raise NucsegError(
+                f"the network sees nuclei of {self.dist.max():.0f} voxels in radius: the model doesn't suit this image",
+                "give the nucleus diameter, or choose another model",
+            )
+        inverse = cone_coefficients(self.vertices, self.faces)
+        if n <= FEW or inverse is None or not 0 < self.threshold < 1:
+            return self._upstream(np.arange(n), self.points)
+        return self._fast(inverse, progress)
+
+    def _fast(self, inverse: np.ndarray, progress: Report) -> np.ndarray:
+        from images.stardist3d import overlap
+
+        n = len(self.prob)
+        determinants = np.abs(np.linalg.det(self.vertices[self.faces].astype(np.float64)))
+        volumes, boxes, extents = overlap.measure(self.dist, self.points, self.vertices, self.faces, determinants)
+        if not extents.all():
+            return self._upstream(np.arange(n), self.points)
+        self.extents = extents
+        anisotropy = extents.max() / extents
+        radii = overlap.outer_radii(self.dist, self.vertices, anisotropy)
+        half = self._table_size(boxes)
+        table = overlap.offset_table(inverse, half)
+        voxels = np.empty((int(np.prod(2 * half + 1)), 4), np.int16)
+        margin = 1e-4 + 64 * 2.0**-24 * (float(np.abs(boxes).max()) + 1)
+        alive = np.ones(n, bool)
+        open_pairs = np.empty(n, np.int64)
+        cells = _cells(self.points, boxes)
+        start, began, deferred = 0, time.monotonic(), 0
+        while start < n:
+            stop = min(n, (start // STEP + 1) * STEP)
+            start, n_open = overlap.advance(
+                start, stop, alive, cells, open_pairs, self.threshold, self.dist, self.points, volumes, boxes, radii,
+                anisotropy, self.vertices, self.faces, determinants, inverse, table, half, voxels, margin,
+            )  # fmt: skip
+            if n_open:
+                self._settle(start - 1, open_pairs[:n_open], alive)
+            deferred += n_open
+            done = 1 - alive[start:].sum() / n
+            progress(done, f"choosing among {n} candidates")
+            _check_pace(time.monotonic() - began, done, n)
+        self.deferred = deferred
+        return alive
+
+    def _table_size(self, boxes: np.ndarray) -> np.ndarray:
+        """Half the size of the table of offsets: for all polyhedra but a few that are much larger."""
+        reach = np.maximum(self.points - boxes[:, ::2], boxes[:, 1::2] - self.points)
+        half = np.ceil(np.quantile(reach, 0.999, axis=0)).astype(np.int64) + 1
+        excess = np.prod(2 * half + 1) / TABLE_VOXELS
+        return half if excess <= 1 else (half / excess ** (1 / 3)).astype(np.int64)
+
+    def _upstream(self, which: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Survivors among some candidates by upstream's code alone."""
+        from stardist.lib.stardist3d import c_non_max_suppression_inds
+
+        if not len(which):
+            return np.zeros(0, bool)
+        with quiet_native_code():
+            return c_non_max_suppression_inds(
+                self.dist[which],
+                np.ascontiguousarray(points[which], np.float32),
+                self.vertices,
+                self.faces,
+                self.prob[which],
+                1,
+                1,
+                0,
+                np.float32(self.threshold),
+            )
+
+    def _settle(self, i: int, others: np.ndarray, alive: np.ndarray) -> None:
+        """Let survivor i suppress some others by upstream's code, pair by pair."""
+        with quiet_native_code():
+            for j in others:
+                alive[j] = self._survives(int(j), beside=i)
+
+    def _survives(self, j: int, *, beside: int) -> bool:
+        """Whether a candidate survives beside a more probable one, by upstream's code.
+
+        Upstream stretches space by the mean extents of all its candidates. A third polyhedron, far
+        away, gives the pair the mean of the whole.
+        """
+        from stardist.lib.stardist3d import c_non_max_suppression_inds
+
+        pair = self.dist[[beside, j]]
+        places = self.points[[beside, j]].astype(np.float32)
+        corners = places[:, None] + pair[:, :, None] * self.vertices
+        own = np.round(corners.max(axis=1)) - np.round(corners.min(axis=1))
+        share = self.extents / self.extents.max()
+        wanted = BALLAST * share - own.sum(axis=0)
+        third = (wanted / 2 / np.maximum(np.abs(self.vertices), 1e-6)).min(axis=1)
+        far = places.max(axis=0) + 4 * BALLAST
+        kept = c_non_max_suppression_inds(
+            np.ascontiguousarray(np.vstack([pair, third]), np.float32),
+            np.ascontiguousarray(np.vstack([places, far]), np.float32),
+            self.vertices,
+            self.faces,
+            np.array([3, 2, 1], np.float32),
+            1,
+            0,
+            0,
+            np.float32(self.threshold),
+        )
+        return bool(kept[1])
+
+
+def cone_coefficients(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
+    """Matrices (n_faces, 3, 3) from a direction to its coefficients in each triangle of rays.
+
+    None where the triangles do not cover every direction once (rays other than a convex hull's).
+    """
+    corners = vertices[faces].astype(np.float64)
+    determinants = np.linalg.det(corners)
+    if np.abs(determinants).min() < 1e-9:
+        return None
+    # Solid angle of a triangle: Van Oosterom and Strackee, IEEE Trans. Biomed. Eng. 30 (1983), 125
+    a, b, c = corners.transpose(1, 0, 2)
+    below = 1 + (a * b).sum(1) + (b * c).sum(1) + (c * a).sum(1)
+    if abs(2 * np.arctan2(np.abs(determinants), below).sum() - 4 * np.pi) > 1e-3:
+        return None
+    return np.linalg.inv(corners.transpose(0, 2, 1))
+
+
+def _cells(points: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Candidates by place: rows of cells along X, cells, members, with the boxes that hold them.
+
+    Returns
+    -------
+    row_boxes (r, 6), row_cells (r + 1,), cell_boxes (c, 6), cell_ends (c, 2), members (n,)
+    """
+    cells = points // CELL
+    members = np.lexsort(cells.T[::-1])
+    ordered = cells[members]
+    new_row = np.any(np.diff(ordered[:, :2], axis=0), axis=1)
+    new_cell = np.any(np.diff(ordered, axis=0), axis=1)
+    starts = np.concatenate([[0], np.flatnonzero(new_cell) + 1])
+    ends = np.stack([starts, np.append(starts[1:], len(points))], axis=1)
+    row_cells = np.searchsorted(starts, np.concatenate([[0], np.flatnonzero(new_row) + 1]))
+    cell_boxes = _common_boxes(boxes[members], starts)
+    return _common_boxes(cell_boxes, row_cells), np.append(row_cells, len(starts)), cell_boxes, ends, members
+
+
+def _common_boxes(boxes: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Box around each group of consecutive boxes."""
+    result = np.empty((len(starts), 6), boxes.dtype)
+    result[:, ::2] = np.minimum.reduceat(boxes[:, ::2], starts, axis=0)
+    result[:, 1::2] = np.maximum.reduceat(boxes[:, 1::2], starts, axis=0)
+    return result
+
+
+def _check_pace(elapsed: float, done: float, n: int) -> None:
+    remaining = elapsed * (1 - done) / max(done, 1e-6)
+    if elapsed > FIRST_LOOK and remaining > PATIENCE:
+        raise NucsegError(
+            f"choosing among {n:,} candidates for nuclei would take about {remaining / 3600:.0f} hours more: their "
+            "shapes are erratic, so the model doesn't suit this image, or its scale",
+            "give the nucleus diameter, raise --prob_thresh, or choose another model",
+        )

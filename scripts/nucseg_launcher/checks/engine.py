@@ -1,0 +1,96 @@
+"""Checks of the container engine and of the images in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nucseg_launcher.catalogue import MethodEntry, find_root
+from nucseg_launcher.checks import Finding
+from nucseg_launcher.checks.machine import GB, disk_finding
+from nucseg_launcher.engines.docker_client import container_user, has_nvidia_runtime
+from nucseg_launcher.units import size_text
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from nucseg.errors import NucsegError
+
+OLDEST_ENGINE = (20, 10)
+"""First version whose API and BuildKit the project is tested with."""
+
+
+def no_engine(error: NucsegError) -> Finding:
+    """No engine answers, or it doesn't let this user in."""
+    also = "" if find_root() is None else " (nucseg run works without containers, with --engine process)"
+    return Finding("error", "engine", error.cause + also, error.hint)
+
+
+def check_version(info: dict[str, Any]) -> Finding:
+    """Which engine answers."""
+    version = str(info.get("ServerVersion", "unknown"))
+    message = f"Docker {version} on {info.get('OperatingSystem', 'an unknown system')}"
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    if len(numbers) == 2 and tuple(numbers) < OLDEST_ENGINE:
+        return Finding("warning", "engine", f"{message}, older than 20.10", "update it")
+    return Finding("ok", "engine", message)
+
+
+def check_owner(info: dict[str, Any]) -> Finding:
+    """As whom the containers run."""
+    user = container_user(info)
+    how = (
+        "rootless: root inside is you outside"
+        if user == "0:0" and "rootless" in str(info.get("SecurityOptions"))
+        else user
+    )
+    return Finding("ok", "containers", f"run as {how}, without network, on a read-only system")
+
+
+def check_memory(info: dict[str, Any]) -> Finding:
+    """Memory that containers can have; less than the machine's in a virtual machine such as Docker Desktop's."""
+    total = int(info.get("MemTotal") or 0)
+    message = f"{size_text(total)} for containers, {info.get('NCPU', '?')} cores"
+    if info.get("MemoryLimit") is False:
+        return Finding("warning", "containers", f"{message}; memory limits do not work", "enable the memory cgroup")
+    if total < 4 * GB:
+        return Finding("warning", "containers", message, "give the engine more memory (in Docker Desktop: Resources)")
+    return Finding("ok", "containers", message)
+
+
+def check_disk(info: dict[str, Any]) -> Iterator[Finding]:
+    """Space for images, where the engine keeps them on a disk that we can see."""
+    root = Path(str(info.get("DockerRootDir", "")))
+    if root.is_absolute() and root.is_dir():
+        yield disk_finding("engine disk", root)
+
+
+def check_nvidia(info: dict[str, Any], gpus: list[str]) -> Finding:
+    """Whether the engine can hand in a GPU; `gpus` are those of the host."""
+    if has_nvidia_runtime(info):
+        return Finding("ok", "GPU", "the engine has the NVIDIA runtime")
+    if gpus:
+        return Finding(
+            "warning",
+            "GPU",
+            "the engine cannot hand the GPU to containers: the CPU will be used",
+            "install the NVIDIA container toolkit; sudo nvidia-ctk runtime configure; sudo systemctl restart docker",
+        )
+    return Finding("ok", "GPU", "the engine has no NVIDIA runtime, and needs none here")
+
+
+def check_images(client: DockerClient, methods: list[MethodEntry]) -> Iterator[Finding]:
+    """Which method images are here."""
+    from docker.errors import ImageNotFound
+
+    for method in methods:
+        try:
+            image = client.images.get(method.image)
+        except ImageNotFound:
+            remedy = f"nucseg build {method.name}, or nucseg pull {method.name}"
+            yield Finding("warning", "image", f"{method.image} is not here", remedy)
+            continue
+        variant = image.labels.get("org.nucseg.variant", "unknown")
+        size = image.attrs.get("Size", 0) / 1e9
+        yield Finding("ok", "image", f"{method.image}, variant {variant}, {size:.1f} GB, {image.short_id}")

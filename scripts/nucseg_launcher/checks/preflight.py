@@ -1,0 +1,51 @@
+"""Checks of what the user has asked for, before anything is made or started."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
+from nucseg_launcher.checks import Finding
+from nucseg_launcher.units import size_text
+
+SMALL = 64 * 1024**2
+"""Room for tables, pictures and logs, in bytes."""
+
+
+def existing_folder(what: str, path: Path) -> Path:
+    """The absolute path of a folder that is there and can be read; `what` begins the message.
+
+    Raises
+    ------
+    NucsegError
+        USAGE when it isn't a folder, ENVIRONMENT when this user may not read it.
+    """
+    if not path.exists():
+        raise NucsegError(
+            f"{what} {path} does not exist", "check the spelling; this is its full path: " + str(path.absolute()), USAGE
+        )
+    if not path.is_dir():
+        raise NucsegError(f"{what} {path} is a file", "name the folder it lies in", USAGE)
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise NucsegError(
+            f"{what} {path} may not be read by you", "ask its owner, or: chmod -R a+rX the folder", ENVIRONMENT
+        )
+    return path.resolve()
+
+
+def disk_space(images: Sequence[Path], out: Path) -> Finding:
+    """Whether the results fit on the disk of `out`, which need not exist yet.
+
+    Labels are 16-bit and compress well, often 20 to 1; as much as the images themselves is plenty,
+    and with less than a tenth of it the run would end in the middle.
+    """
+    plenty = sum(image.stat().st_size for image in images) + SMALL
+    place = next(folder for folder in (out, *out.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    message = f"{size_text(free)} free for {out}, up to {size_text(plenty)} needed"
+    if free < plenty / 10:
+        return Finding("error", "disk space", message, "free some space, or choose a folder on another disk")
+    if free < plenty:
+        return Finding("warning", "disk space", message, "results may not fit; watch the disk")
+    return Finding("ok", "disk space", message)

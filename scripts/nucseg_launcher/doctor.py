@@ -1,0 +1,49 @@
+"""All findings about this machine, one after the other: `nucseg doctor` prints them as they come."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nucseg.errors import NucsegError
+from nucseg_launcher.catalogue import list_methods
+from nucseg_launcher.checks import Finding, engine, gpu, machine
+
+
+def examine(disk: Path) -> Iterator[Finding]:
+    """Check everything.
+
+    Parameters
+    ----------
+    disk : pathlib.Path
+        Where results will go; need not exist.
+    """
+    yield machine.check_python()
+    yield machine.check_cores()
+    yield machine.check_memory()
+    yield machine.check_disk(disk)
+    yield machine.check_user()
+    gpus = gpu.host_gpus()
+    yield gpu.check_host(gpus)
+    yield from _examine_engine(gpus)
+
+
+def _examine_engine(gpus: list[str]) -> Iterator[Finding]:
+    from nucseg_launcher.engines import docker_client
+
+    try:
+        client = docker_client.connect()
+    except NucsegError as error:
+        yield engine.no_engine(error)
+        return
+    info = client.info()
+    yield engine.check_version(info)
+    yield engine.check_owner(info)
+    yield engine.check_memory(info)
+    yield from engine.check_disk(info)
+    yield engine.check_nvidia(info, gpus)
+    methods = list_methods()
+    images = list(engine.check_images(client, methods))
+    yield from images
+    here = [method for method, finding in zip(methods, images, strict=True) if finding.severity == "ok"]
+    device = "cuda" if docker_client.has_nvidia_runtime(info) else "cpu"
+    for method in here:
+        yield gpu.probe(client, method.image, docker_client.container_user(info), device)

@@ -1,0 +1,43 @@
+"""What can run a method. One file per engine; `ENGINES` is the list of them."""
+
+from collections.abc import Callable
+
+from nucseg.errors import NucsegError
+from nucseg_launcher.engines.base import Engine
+
+
+def _docker() -> Engine:
+    from nucseg_launcher.engines.docker import DockerEngine
+
+    return DockerEngine()
+
+
+def _process() -> Engine:
+    from nucseg_launcher.engines.process import ProcessEngine
+
+    return ProcessEngine()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"docker": _docker, "process": _process}
+"""Engines by the name that ``--engine`` takes; each is imported when it is asked for."""
+
+
+def choose_engine(name: str | None) -> tuple[Engine, str]:
+    """The engine called `name`; without a name, docker where it answers and else a plain process.
+
+    Returns
+    -------
+    engine : Engine
+    note : str
+        One line that says why, when the choice was ours and not docker; else empty.
+    """
+    if name:
+        return ENGINES[name](), ""
+    docker = ENGINES["docker"]()
+    try:
+        docker.connect()
+    except NucsegError as error:
+        return ENGINES[
+            "process"
+        ](), f"Running without a container, as a plain process (--engine process): {error.cause}."
+    return docker, ""

@@ -1,0 +1,174 @@
+"""Run a job: logs, progress, resources, and what came of it."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, AnyStr
+
+from nucseg.errors import USAGE, NucsegError
+from nucseg_launcher.causes import Ending, explain_ending, is_error_line
+from nucseg_launcher.engines.base import Engine, Job, Outcome, Sample
+from nucseg_launcher.layout import MethodFolder
+from nucseg_launcher.lines import LineSplitter
+from nucseg_launcher.progress import Display, open_display
+from nucseg_launcher.signals import Interrupted
+
+_TAIL = 20_000
+_MOST_ERRORS = 10_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job ended.
+
+    Attributes
+    ----------
+    exit_code : int
+        The launcher's.
+    outcome : Outcome or None
+        None when there never was a container or process, or it was interrupted.
+    failure : NucsegError or None
+        None when all went well.
+    peak_memory : int or None
+        Bytes.
+    errors : str
+        The lines in which the method said what went wrong.
+    """
+
+    exit_code: int
+    seconds: float
+    outcome: Outcome | None
+    failure: NucsegError | None
+    peak_memory: int | None
+    errors: str = ""
+    interrupted: bool = False
+
+
+class Recorder:
+    """The sink of a job: log files, ``resources.tsv``, the display, and the end of stderr for the cause."""
+
+    def __init__(self, folder: MethodFolder, display: Display, append: bool, stack: ExitStack) -> None:
+        mode = "ab" if append else "wb"
+        self._stdout = stack.enter_context(folder.stdout.open(mode))
+        self._stderr = stack.enter_context(folder.stderr.open(mode))
+        self._resources = stack.enter_context(folder.resources.open("w", encoding="utf-8"))
+        self._resources.write("seconds\tmemory_bytes\tcpu_percent\n")
+        self._display = display
+        self._out_lines, self._err_lines = LineSplitter(self._show_out), LineSplitter(self._show_err)
+        self._errors: list[str] = []
+        self._tail = b""
+        self.peak: int | None = None
+
+    def out(self, data: bytes) -> None:
+        """Log and show a piece of stdout."""
+        _write(self._stdout, data)
+        self._out_lines.feed(data)
+
+    def err(self, data: bytes) -> None:
+        """Log and show a piece of stderr."""
+        _write(self._stderr, data)
+        self._tail = (self._tail + data)[-_TAIL:]
+        self._err_lines.feed(data)
+
+    def sample(self, sample: Sample) -> None:
+        """Note what is used; called from the engine's own thread."""
+        self.peak = max(self.peak or 0, sample.memory)
+        if not self._resources.closed:
+            _write(self._resources, f"{sample.seconds:.1f}\t{sample.memory}\t{sample.cpu:.0f}\n")
+
+    def close(self) -> None:
+        """Show what came after the last line's end."""
+        self._out_lines.close()
+        self._err_lines.close()
+
+    @property
+    def errors(self) -> str:
+        """What tells of failures: every error line, and the end of stderr, where a crash leaves its traceback."""
+        return "\n".join([*self._errors, self._tail.decode("utf-8", "replace")])
+
+    def _show_out(self, line: str) -> None:
+        self._note(line)
+        self._display.out(line)
+
+    def _show_err(self, line: str) -> None:
+        self._note(line)
+        self._display.err(line)
+
+    def _note(self, line: str) -> None:
+        if is_error_line(line) and len(self._errors) < _MOST_ERRORS:
+            self._errors.append(line)
+
+
+def _write(file: IO[AnyStr], data: AnyStr) -> None:
+    """Write to a log. A full disk must not end the run: the method itself says so, with the image's name."""
+    try:
+        file.write(data)
+        file.flush()
+    except OSError:
+        return
+
+
+def perform(engine: Engine, job: Job) -> Result:
+    """Run a job to its end, whatever that is; errors become part of the result."""
+    started = time.monotonic()
+    outcome: Outcome | None = None
+    failure: NucsegError | None = None
+    exit_code, interrupted = 0, False
+    with ExitStack() as stack:
+        display = open_display()
+        recorder = Recorder(job.folder, display, job.resume, stack)
+        try:
+            with display:
+                try:
+                    outcome = engine.run(job, recorder)
+                finally:
+                    recorder.close()
+        except Interrupted as stop:
+            exit_code, interrupted = stop.exit_code, True
+            failure = NucsegError("the run was interrupted", "run the same command with --resume", exit_code)
+        except NucsegError as error:
+            failure, exit_code = error, error.exit_code
+        if outcome is not None:
+            ending = Ending(outcome.exit_code, outcome.oom_killed, job.memory, recorder.errors)
+            failure = explain_ending(ending)
+            exit_code = failure.exit_code if failure else 0
+        peaks = [peak for peak in (recorder.peak, outcome.peak_memory if outcome else None) if peak]
+    seconds = time.monotonic() - started
+    return Result(exit_code, seconds, outcome, failure, max(peaks, default=None), recorder.errors, interrupted)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Keep other launchers out of a folder. The system lifts the lock of a launcher that is killed.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    wait : bool
+        Wait for the other one: it only writes a file.
+
+    Raises
+    ------
+    NucsegError
+        USAGE: another run is writing there.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    # A plain process inherits the lock, and holds it if it outlives its launcher.
+    os.set_inheritable(handle, True)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NucsegError(
+                f"another nucseg run is writing to {folder}", "wait until it has ended, or choose another folder", USAGE
+            ) from None
+        except OSError:
+            # Some network file systems know no such locks: go without.
+            pass
+        yield
+    finally:
+        os.close(handle)

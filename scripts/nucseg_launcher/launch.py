@@ -1,0 +1,125 @@
+"""From a checked job to its records: what `run` and `train` have in common."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nucseg import __version__
+from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
+from nucseg.folders import prepare_output
+from nucseg.progress import printable
+from nucseg_launcher import record
+from nucseg_launcher.catalogue import MethodEntry
+from nucseg_launcher.checks import Finding
+from nucseg_launcher.engines.base import Engine, Job
+from nucseg_launcher.execution import Result, perform
+
+
+def choose_model(method: MethodEntry, value: str | None, settings: dict[str, str]) -> Path | None:
+    """A model folder to hand in, or None when `value` is a shipped model's name (then it becomes a setting).
+
+    Raises
+    ------
+    NucsegError
+        USAGE, for something that is neither.
+    """
+    if value is None:
+        return None
+    weights = method.root / "images" / method.name / "weights" if method.root else None
+    shipped = sorted(path.name for path in weights.iterdir() if path.is_dir()) if weights and weights.is_dir() else []
+    folder = Path(value).expanduser()
+    if value not in shipped and folder.is_dir():
+        return folder.resolve()
+    looks_like_path = folder.name != value
+    if looks_like_path or (shipped and value not in shipped):
+        known = f", or one of the shipped models: {', '.join(shipped)}" if shipped else ""
+        raise NucsegError(f"there is no model {value}", f"name a folder that holds a model{known}", USAGE)
+    settings["model"] = value
+    return None
+
+
+def check_settings_of_training(settings: dict[str, str]) -> None:
+    """Names that cannot be parameters; which ones there are, only the method's own program knows."""
+    for name in settings:
+        if not name.replace("_", "").isalnum() or not name.isascii():
+            raise NucsegError(f"--set {name}: not a parameter's name", "names are made of letters, digits and _", USAGE)
+
+
+def judge(findings: Sequence[Finding], *, only_tell: bool) -> None:
+    """Tell of what was found; the first error ends the command, unless `only_tell`.
+
+    Raises
+    ------
+    NucsegError
+        ENVIRONMENT.
+    """
+    for finding in findings:
+        if finding.severity == "error" and not only_tell:
+            raise NucsegError(finding.message, finding.remedy, ENVIRONMENT)
+        if finding.severity != "ok":
+            print(f"{finding.severity}: {finding.message}. Try: {finding.remedy}", file=sys.stderr, flush=True)
+
+
+def script(engine: Engine, job: Job) -> str:
+    """The job as two lines of shell: the folder that must exist, and the command."""
+    return f"mkdir -p {shlex.quote(str(job.folder.path))}\n{engine.line(job)}"
+
+
+def launch(engine: Engine, job: Job) -> Result:
+    """Make the folder, print and note the command, and run it. The folder must be locked by the caller."""
+    prepare_output(job.folder.path)
+    line = engine.line(job)
+    # Until it is written again, nothing tells that this folder is complete.
+    job.folder.status.unlink(missing_ok=True)
+    record.write_text(job.folder.command, line + "\n")
+    print("The same without nucseg:")
+    print(printable(line), flush=True)
+    return perform(engine, job)
+
+
+def status_of(engine: Engine, job: Job, result: Result, started: str) -> dict[str, Any]:
+    """What ``status.json`` says about any run."""
+    words = {0: "done", 1: "incomplete"}
+    status: dict[str, Any] = {
+        "method": job.method.name,
+        "run": job.id,
+        "status": "interrupted" if result.interrupted else words.get(result.exit_code, "failed"),
+        "exit_code": result.exit_code,
+        "container_exit_code": result.outcome.exit_code if result.outcome else None,
+        "oom_killed": result.outcome.oom_killed if result.outcome else None,
+        "started": started,
+        "ended": record.now(),
+        "seconds": round(result.seconds, 2),
+        "peak_memory_bytes": result.peak_memory,
+        "nucseg": __version__,
+        "engine": engine.name,
+    }
+    if result.failure:
+        status |= {"cause": result.failure.cause, "hint": result.failure.hint}
+    return status
+
+
+def facts_of(job: Job, status: dict[str, Any], identity: dict[str, str]) -> dict[str, Any]:
+    """What is told of a run besides its status; `identity` is the engine's, asked for before the run."""
+    return {
+        **identity,
+        "command": job.folder.command.read_text(encoding="utf-8").strip(),
+        "input": str(job.in_dir),
+        "ground_truth": str(job.gt_dir) if job.gt_dir else None,
+        "model": str(job.model) if job.model else job.params.get("model"),
+        "params": job.params,
+        "device": job.device,
+        "memory_limit_bytes": job.memory,
+        **{key: status[key] for key in ("run", "engine", "started", "ended", "seconds", "exit_code", "status")},
+    }
+
+
+def problems(engine: Engine, job: Job) -> list[Finding]:
+    """`Engine.check`, with an engine that cannot be reached at all as one more finding."""
+    try:
+        engine.connect()
+    except NucsegError as error:
+        return [Finding("error", "engine", error.cause, error.hint)]
+    return engine.check(job)

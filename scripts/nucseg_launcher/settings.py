@@ -1,0 +1,64 @@
+"""``--set name=value``: checked against the descriptor before anything starts."""
+
+from difflib import get_close_matches
+
+from nucseg.errors import USAGE, NucsegError
+from nucseg.params import parse_value
+from nucseg_launcher.catalogue import MethodEntry
+
+
+def split_settings(items: list[str]) -> dict[str, str]:
+    """``["a=1", "b=x=y"]`` to ``{"a": "1", "b": "x=y"}``.
+
+    Raises
+    ------
+    NucsegError
+        An item has no "=", or a name comes twice with different values.
+    """
+    settings: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        name = name.strip().lstrip("-")
+        if not equals or not name:
+            raise NucsegError(f"--set {item} has no value", f"write --set {name or 'name'}=value", USAGE)
+        if settings.get(name, value) != value:
+            raise NucsegError(f"--set {name} is given twice: {settings[name]} and {value}", "give it once", USAGE)
+        settings[name] = value
+    return settings
+
+
+def check_settings(method: MethodEntry, settings: dict[str, str]) -> None:
+    """Raise `NucsegError` for an unknown name, a value of the wrong type, or one out of range."""
+    known = {parameter.name: parameter for parameter in method.parameters}
+    for name, value in settings.items():
+        if name not in known:
+            near = get_close_matches(name.lower().replace("-", "_"), known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"`nucseg info {method.name}` lists them"
+            raise NucsegError(f"{method.name} has no parameter '{name}'", hint, USAGE)
+        try:
+            parse_value(known[name], value)
+        except ValueError as error:
+            raise NucsegError(
+                f"--set {name}={value}: {error}", f"`nucseg info {method.name}` shows what {name} means", USAGE
+            ) from None
+
+
+def parse_memory(text: str) -> int:
+    """``"4g"``, ``"512m"``, ``"1.5 GB"`` to bytes (powers of 1024, as docker counts).
+
+    Examples
+    --------
+    >>> parse_memory("4g") == 4 * 1024**3
+    True
+    """
+    units = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+    cleaned = text.strip().lower().replace(" ", "").removesuffix("b").removesuffix("i")
+    digits, unit = (cleaned[:-1], cleaned[-1]) if cleaned[-1:].isalpha() else (cleaned, "")
+    try:
+        amount = int(float(digits) * units[unit])
+    except (ValueError, KeyError, OverflowError):
+        amount = 0
+    # Docker itself refuses less than 6 MB.
+    if amount < 6 * 1024**2:
+        raise NucsegError(f"--memory {text} is not an amount of memory", "write for example --memory 8g", USAGE)
+    return amount

@@ -1,0 +1,155 @@
+"""Every container test runs an image as a stranger would: any uid, read-only root, no network, no HOME."""
+
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from nucseg import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+METHODS = sorted(path.parent.name for path in (ROOT / "images").glob("*/method.py"))
+STRANGER = "12345:12345"
+
+
+def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the engine's client."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
+    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+    return done
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A container that ended."""
+
+    code: int
+    out: str
+    err: str
+    out_of_memory: bool
+
+    def error_about(self, name: str) -> str:
+        """The one message about an image that failed: cause, then remedy."""
+        lines = [line for line in self.out.splitlines() if line.startswith(f"error: {name}: ")]
+        assert len(lines) == 1, f"{len(lines)} errors about {name!r} in:\n{self.out}{self.err}"
+        assert ". Try: " in lines[0]
+        return lines[0]
+
+    @property
+    def fatal(self) -> str:
+        """The one message that ended the run: cause, then remedy."""
+        cause, remedy = self.err.splitlines()[-2:]
+        assert cause.startswith("error: "), self.err
+        assert remedy.startswith("  try: "), self.err
+        assert "Traceback" not in self.err
+        return f"{cause}\n{remedy}"
+
+
+@dataclass
+class Image:
+    """One method's image."""
+
+    method: str
+    containers: list[str] = field(default_factory=list)
+
+    @property
+    def tag(self) -> str:
+        return f"nucseg/{self.method}:v{__version__}"
+
+    @property
+    def config(self) -> dict:
+        return json.loads(docker("image", "inspect", "--format", "{{json .Config}}", self.tag).stdout)
+
+    def start(
+        self, *words: object, mounts: Sequence[str] = (), options: Sequence[str] = (), entrypoint: str | None = None
+    ) -> str:
+        """Start a container in the background and return its name.
+
+        `mounts` are ``host:container[:ro]``, `options` further words of ``docker run``.
+        """
+        name = f"nucseg-test-{uuid.uuid4().hex[:12]}"
+        self.containers.append(name)
+        command = ["run", "--detach", "--name", name, "--user", STRANGER, "--read-only", "--tmpfs", "/tmp"]
+        command += ["--network", "none", "--cap-drop", "ALL", "--env", "HOME=/nonexistent", *options]
+        command += [word for mount in mounts for word in ("--volume", mount)]
+        command += ["--entrypoint", entrypoint] if entrypoint else []
+        docker(*command, self.tag, *map(str, words))
+        return name
+
+    def wait(self, name: str) -> Finished:
+        """Wait for the end of a container, take what it said and remove it."""
+        docker("wait", name)
+        logs = docker("logs", name)
+        state = json.loads(docker("inspect", "--format", "{{json .State}}", name).stdout)
+        self.remove(name)
+        return Finished(state["ExitCode"], logs.stdout, logs.stderr, state["OOMKilled"])
+
+    def wait_for(self, name: str, text: str, seconds: float = 120) -> None:
+        """Wait until a running container has said something."""
+        end = time.monotonic() + seconds
+        while text not in docker("logs", name).stdout:
+            state = docker("inspect", "--format", "{{.State.Status}}", name).stdout.strip()
+            assert state == "running", f"{name} ended before it said {text!r}: {docker('logs', name).stderr}"
+            assert time.monotonic() < end, f"{name} did not say {text!r} within {seconds:.0f} s"
+            time.sleep(0.1)
+
+    def run(self, *words: object, **how: object) -> Finished:
+        """Run a container to its end; the arguments are those of `start`."""
+        return self.wait(self.start(*words, **how))  # type: ignore[arg-type]
+
+    def python(self, code: str, *words: str, **how: object) -> str:
+        """What a piece of python prints inside the image."""
+        done = self.run("-c", code, *words, entrypoint="/opt/nucseg/bin/python", **how)
+        assert done.code == 0, done.err
+        return done.out
+
+    def segment(self, data: Path, out: Path, *words: object, options: Sequence[str] = ()) -> Finished:
+        """Segment the images of a folder, with the mounts that the README tells."""
+        mounts = [f"{data}:/data:ro", f"{out}:/out"]
+        return self.run("--in", "/data", "--out", "/out", *words, mounts=mounts, options=options)
+
+    def remove(self, name: str) -> None:
+        docker("rm", "--force", "--volumes", name, check=False)
+        self.containers.remove(name)
+
+
+def open_folder(path: Path) -> Path:
+    """Make a folder that any uid may write to: the container runs as a stranger."""
+    path.mkdir(parents=True)
+    path.chmod(0o777)
+    return path
+
+
+def nuclei(shape: tuple[int, int, int] = (24, 64, 64), spacing: int = 16) -> np.ndarray:
+    """A volume (ZYX, uint16) of bright balls, 10 voxels across, on a grid over noise."""
+    zyx = np.indices(shape)
+    centres = np.stack([(axis // spacing) * spacing + spacing // 2 for axis in zyx])
+    ball = np.clip(5.5 - np.sqrt(((zyx - centres) ** 2).sum(axis=0)), 0, 1)
+    noise = np.random.default_rng(7).normal(0, 20, shape)
+    return np.clip(200 + 2000 * ball + noise, 0, None).astype(np.uint16)
+
+
+def write_ome(path: Path, data: np.ndarray, axes: str = "ZYX", voxel_size: Sequence[float] = (0.5, 0.5, 0.5)) -> Path:
+    """Write an OME-TIFF with a voxel size (ZYX, µm)."""
+    metadata = {"axes": axes}
+    for axis, size in zip("ZYX", voxel_size, strict=True):
+        metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    tifffile.imwrite(path, data, ome=True, photometric="minisblack", metadata=metadata)
+    return path
+
+
+def record(out: Path) -> dict[str, dict]:
+    """The images of the run record by file name."""
+    content = json.loads((out / "nucseg_run.json").read_text(encoding="utf-8"))
+    return {entry["file"]: entry for entry in content["images"]}
+
+
+def files(folder: Path) -> set[str]:
+    """Names of everything in a folder, hidden files and what lies deeper too."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}

@@ -1,0 +1,96 @@
+"""The method that the tests run: blur, Otsu's threshold, connected components. Small, and really segments."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from nucseg.errors import USAGE, NucsegError
+from nucseg.params import CommonParams, parameter
+
+
+@dataclass(frozen=True)
+class Params(CommonParams):
+    model: str = parameter("general", "Model", "Name of a shipped model, or a folder that holds one.")
+    sigma: float = parameter(0.0, "Sigma", "Blur in voxels; 0 takes the model's.", minimum=0.0, maximum=10.0)
+    min_voxels: int = parameter(1, "Smallest nucleus", "In voxels.", minimum=1)
+    connectivity: str = parameter("face", "Connectivity", "What counts as connected.", choices=("face", "corner"))
+    # Ways to fail that real methods have.
+    fault: str = parameter("none", "Fault", "For tests.", choices=("none", "crash", "memory", "shape", "float", "slow"))
+
+
+@dataclass(frozen=True)
+class TrainParams:
+    largest: float = parameter(4.0, "Largest sigma", "Sigmas from 1 up to this are tried.", minimum=1.0)
+
+
+class ThresholdSegmenter:
+    def __init__(self, info, sigma):
+        self.info, self.sigma = info, sigma
+
+    def segment(self, volume, params, progress):
+        import numpy as np
+        from scipy import ndimage
+        from skimage.filters import threshold_otsu
+
+        if params.fault in ("shape", "float"):
+            return np.zeros((1, 1, 1), int) if params.fault == "shape" else np.zeros(volume.shape, np.float32)
+        self._fault(params.fault, volume.source.name, progress)
+        if volume.data.min() == volume.data.max():
+            return np.zeros(volume.shape, np.uint16)
+        progress(0.5, "blur")
+        blurred = ndimage.gaussian_filter(volume.data.astype(np.float32), params.sigma or self.sigma)
+        structure = ndimage.generate_binary_structure(3, 1 if params.connectivity == "face" else 3)
+        labels, _ = ndimage.label(blurred > threshold_otsu(blurred), structure)
+        small = np.bincount(labels.ravel()) < params.min_voxels
+        labels[small[labels]] = 0
+        return labels
+
+    @staticmethod
+    def _fault(fault, name, progress):
+        if fault == "crash" and "crash" in name:
+            raise ValueError("a bug")
+        if fault == "memory":
+            raise MemoryError
+        if fault == "slow" and "slow" in name:
+            for step in range(600):
+                progress(step / 600, "waiting")
+                time.sleep(0.1)
+
+
+class ThresholdMethod:
+    name = "threshold"
+    title = "Threshold"
+    description = "Blur, Otsu's threshold and connected components."
+    citation = "Otsu 1979, doi:10.1109/TSMC.1979.4310076"
+    params = Params
+    train_params = TrainParams
+
+    def load(self, model: Path, params, device):
+        from nucseg.models import load_weights, read_model
+
+        if (model / "foreign.txt").exists():
+            raise NucsegError("a foreign model", "another one", USAGE)
+        found = read_model(model, self.name)
+        return ThresholdSegmenter(found.info, float(load_weights(found)["sigma"]))
+
+    def train(self, in_dir, gt_dir, out_dir, params, device, progress):
+        import numpy as np
+
+        from nucseg.formats import list_images, read_labels, read_volume
+        from nucseg.metrics.matching import match
+        from nucseg.models import write_model
+
+        scores = {}
+        for sigma in np.arange(1, params.largest + 0.5):
+            progress(sigma / params.largest, f"sigma {sigma}")
+            segmenter, found = ThresholdSegmenter({}, sigma), []
+            for path in list_images(in_dir):
+                labels = segmenter.segment(read_volume(path), Params(), progress)
+                found.append(match(read_labels(gt_dir / path.name), labels)[0].f1)
+            scores[float(sigma)] = sum(found) / len(found)
+        best = max(scores, key=lambda sigma: scores[sigma])
+        info = {"name": "trained", "method": self.name, "config": {}, "accuracy": scores[best]}
+        write_model(out_dir, info, {"sigma": np.float32(best)})
+
+
+METHOD = ThresholdMethod()

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nucseg.metrics.overlap import overlap_table
+
+
+def test_table_equals_a_dense_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nucseg.metrics.overlap._SLAB_VOXELS", 300)
+    rng = np.random.default_rng(0)
+    gt, pred = rng.integers(0, 9, (7, 11, 13)), rng.integers(0, 12, (7, 11, 13)).astype(np.uint8)
+    gt[gt == 4] = 0
+    table = overlap_table(gt, pred)
+    assert table.true_labels.tolist() == [1, 2, 3, 5, 6, 7, 8]
+    assert table.pred_labels.tolist() == list(range(1, 12))
+    assert table.true_sizes.tolist() == [np.count_nonzero(gt == g) for g in table.true_labels]
+    assert table.pred_sizes.tolist() == [np.count_nonzero(pred == p) for p in table.pred_labels]
+    found = dict(
+        zip(zip(table.true_index.tolist(), table.pred_index.tolist(), strict=True), table.common.tolist(), strict=True)
+    )
+    for i, g in enumerate(table.true_labels):
+        for j, p in enumerate(table.pred_labels):
+            assert found.get((i, j), 0) == np.count_nonzero((gt == g) & (pred == p))
+
+
+@pytest.mark.parametrize("shape", [(100, 40, 40), (1, 1, 160_000)])
+def test_more_than_65535_objects_and_large_labels(shape: tuple[int, int, int]) -> None:
+    gt = np.arange(160_000, dtype=np.uint32).reshape(shape)
+    pred = np.where(gt > 0, np.uint32(2**32 - 1) - gt, 0).astype(np.uint32)
+    table = overlap_table(gt, pred)
+    assert len(table.true_labels) == len(table.pred_labels) == len(table.common) == 159_999
+    assert (table.common == 1).all()
+    assert (table.iou == 1).all()
+    np.testing.assert_array_equal(table.true_labels[table.true_index] + table.pred_labels[table.pred_index], 2**32 - 1)
+
+
+def test_memory_maps_are_read_in_slabs(tmp_path: Path) -> None:
+    gt = np.random.default_rng(1).integers(0, 5, (4, 6, 8)).astype(np.uint16)
+    gt.tofile(tmp_path / "raw")
+    table = overlap_table(np.memmap(tmp_path / "raw", np.uint16, "r", shape=gt.shape), gt)
+    assert table.common.tolist() == table.true_sizes.tolist()
+
+
+def test_what_cannot_be_compared() -> None:
+    labels = np.ones((2, 3, 4), np.int32)
+    with pytest.raises(ValueError, match="shapes"):
+        overlap_table(labels, labels[:1])
+    with pytest.raises(ValueError, match="integers"):
+        overlap_table(labels.astype(float), labels)
+    with pytest.raises(ValueError, match="between"):
+        overlap_table(-labels, labels)

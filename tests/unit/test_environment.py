@@ -1,0 +1,67 @@
+"""Caches that can be written, and memory that is measured."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nucseg.environment import CACHES, peak_memory_mib, prepare_caches, reset_peak_memory, versions
+
+
+@pytest.fixture
+def surroundings(monkeypatch, tmp_path):
+    """A writable home and nothing else said."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    # Set first, so that what prepare_caches sets is undone too.
+    for name in (*CACHES, "USER"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_what_works_is_left_alone(surroundings, tmp_path):
+    surroundings.setenv("MPLCONFIGDIR", str(tmp_path / "new" / "folder"))
+    before = dict(os.environ)
+    prepare_caches()
+    assert dict(os.environ) == before
+
+
+def test_one_unfit_cache_is_replaced(surroundings, tmp_path):
+    surroundings.setenv("NUMBA_CACHE_DIR", "/dev/null/x")
+    prepare_caches()
+    (Path(os.environ["NUMBA_CACHE_DIR"]) / "file").touch()
+    assert os.environ["HOME"] == str(tmp_path / "home")
+
+
+@pytest.mark.parametrize("home", ["/dev/null", None])
+def test_without_a_home(surroundings, home):
+    if home:
+        surroundings.setenv("HOME", home)
+    else:
+        surroundings.delenv("HOME")
+    prepare_caches()
+    for name in (*CACHES, "HOME"):
+        (Path(os.environ[name]) / "file").touch()
+    assert os.environ["USER"]
+
+
+def test_without_any_temp_folder(surroundings):
+    surroundings.setenv("HOME", "/dev/null")
+    surroundings.setattr("tempfile.tempdir", "/dev/null")
+    prepare_caches()
+    assert os.environ["HOME"] == "/dev/null"
+
+
+def test_peak_memory_counts_what_was_freed_and_begins_anew():
+    reset_peak_memory()
+    before = peak_memory_mib()
+    np.ones(100 << 17)
+    assert peak_memory_mib() >= before + 90
+    reset_peak_memory()
+    assert peak_memory_mib() < before + 50
+
+
+def test_versions():
+    assert versions().keys() >= {"python", "numpy", "tifffile"}

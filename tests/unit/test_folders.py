@@ -1,0 +1,34 @@
+"""Folders: nothing of an input is ever in reach of an output, and left-over parts are found."""
+
+import pytest
+
+from nucseg.errors import NucsegError
+from nucseg.folders import check_apart, prepare_output, remove_parts, same_stem
+
+
+def test_apart(tmp_path):
+    for name in ("in/deep", "out"):
+        (tmp_path / name).mkdir(parents=True)
+    check_apart([tmp_path / "in", None], [tmp_path / "out", tmp_path, tmp_path / "input", None])
+    check_apart([tmp_path / "nowhere"], [tmp_path / "out"])
+    for target in ("in", "in/deep", "in/new/out", "in/deep/..", "out/../in"):
+        with pytest.raises(NucsegError):
+            check_apart([tmp_path / "in"], [tmp_path / target])
+
+
+def test_an_output_folder_is_made_and_left_empty(tmp_path):
+    prepare_output(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_only_our_own_parts_are_removed(tmp_path):
+    long = "x" * 100 + ".tif"
+    for name in (".a.tif.part", f".{long[:60]}.part", ".other.tif.part", "download.part", "a.tif", ".part"):
+        (tmp_path / name).touch()
+    remove_parts([tmp_path / "a.tif", tmp_path / long, tmp_path / "gone" / "b.tif"])
+    assert {path.name for path in tmp_path.iterdir()} == {".other.tif.part", "download.part", "a.tif", ".part"}
+
+
+def test_same_stem(tmp_path):
+    images = [tmp_path / name for name in ("a.ome.tif", "a.tif", "a.tif.tif", "b.tiff")]
+    assert same_stem(images) == {images[0]: ["a.tif"], images[1]: ["a.ome.tif"]}
