@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _LINE = re.compile(r"^\s*(\d{1,3})%\s+(?:image (\d+)/(\d+) (.+?): )?(.*)$")
+_LEFT = re.compile(r", (about .+ left)$")
 _PART = re.compile(r"\b(\d+)/(\d+)\b")
 
 
@@ -28,8 +29,8 @@ class Step:
         Of the whole run.
     image, images : int
         Which image of how many; 0 when the line is not about an image (a training step).
-    name, text : str
-        The image's name, and what is being done, with the time left.
+    name, text, left : str
+        The image's name, what is being done, and the time left ("about 12 s left").
     part : tuple of int or None
         Which tile (or step) of how many, when the text says so.
     """
@@ -39,6 +40,7 @@ class Step:
     images: int
     name: str
     text: str
+    left: str
     part: tuple[int, int] | None
 
 
@@ -53,13 +55,16 @@ def parse_step(line: str) -> Step | None:
     found = _LINE.match(line)
     if not found or int(found[1]) > 100:
         return None
-    part = _PART.search(found[5])
+    left = _LEFT.search(found[5])
+    text = found[5][: left.start()] if left else found[5]
+    part = _PART.search(text)
     return Step(
         percent=int(found[1]),
         image=int(found[2] or 0),
         images=int(found[3] or 0),
         name=found[4] or "",
-        text=found[5],
+        text=text,
+        left=left[1] if left else "",
         part=(int(part[1]), int(part[2])) if part else None,
     )
 
@@ -127,12 +132,14 @@ class BarDisplay:
         )
         self._run: TaskID = self._bars.add_task("starting", total=100, text="")
         self._tiles: TaskID = self._bars.add_task("", total=1, text="", visible=False)
+        self._last: Step | None = None
 
     def __enter__(self) -> BarDisplay:
         self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._tell_last()
         self._bars.stop()
 
     def out(self, line: str) -> None:
@@ -141,21 +148,32 @@ class BarDisplay:
         if step is None:
             self._print(line)
             return
-        described = f"image {step.image}/{step.images}" if step.images else "run"
+        # What is said last of an image is how it ended; that stays on the screen.
+        if self._last and step.image != self._last.image:
+            self._tell_last()
+        self._last = step
+        in_parts = step.part is not None and bool(step.name)
+        words = [step.name, "" if in_parts else step.text, step.left]
         self._bars.update(
-            self._run, completed=step.percent, description=described, text=printable(step.name or step.text)
+            self._run,
+            completed=step.percent,
+            description=f"image {step.image}/{step.images}" if step.images else "run",
+            text=printable(", ".join(filter(None, words))),
         )
-        if step.part and step.name:
+        if in_parts and step.part:
             done, total = step.part
             self._bars.update(self._tiles, completed=done, total=total, text=printable(step.text), visible=True)
         else:
             self._bars.update(self._tiles, visible=False)
-            if step.name and step.text != "begins":
-                self._print(f"{step.name}: {step.text}")
 
     def err(self, line: str) -> None:
         """Print the line above the bars."""
         self._print(line)
+
+    def _tell_last(self) -> None:
+        if self._last and self._last.name:
+            self._print(f"{self._last.name}: {self._last.text}")
+        self._last = None
 
     def _print(self, line: str) -> None:
         self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -46,7 +46,7 @@ def _mean_f1(done: list[dict[str, Any]]) -> str:
     if not scores:
         return ""
     mean = sum(score["f1"] for score in scores) / len(scores)
-    return f"F1 at IoU {scores[0]['threshold']:g}: {mean:.3f} on average over {count_text(len(scores), 'image')} with ground truth"
+    return f"F1 at IoU {scores[0]['threshold']:g}: {mean:.3f}, the mean of {count_text(len(scores), 'image')}"
 
 
 def failure_of(result: Result, images: list[dict[str, Any]]) -> NucsegError | None:

@@ -118,6 +118,25 @@ class _Lowering:
     steps: list[Convolution] = field(default_factory=list)
     known: dict[fx.Node, Any] = field(default_factory=dict)
 
+    def passes(self, node: fx.Node) -> bool:
+        """Whether a node hands on its input as it is."""
+        if node.op != "call_module":
+            return False
+        return isinstance(self.module.get_submodule(str(node.target)), (nn.Identity, nn.Dropout))
+
+    def uses(self, node: fx.Node) -> int:
+        """How many nodes need the result of `node`."""
+        while self.passes(node):
+            node = node.all_input_nodes[0]
+        users, count = list(node.users), 0
+        while users:
+            user = users.pop()
+            if self.passes(user):
+                users += user.users
+            else:
+                count += 1
+        return count
+
     def convolution(self, node: fx.Node) -> Value:
         x, weight, bias, stride, padding, dilation, groups = _arguments(
             node, ("input", "weight", "bias", "stride", "padding", "dilation", "groups"), (None, 1, 0, 1, 1)
@@ -152,7 +171,7 @@ class _Lowering:
         """The convolution whose result is `node`, when nothing else has used that result yet."""
         value = self.known[node]
         step = next((s for s in self.steps if s.out is value), None)
-        if step is None or len(node.users) > 1 or step.pooled is not None:
+        if step is None or self.uses(node) > 1 or step.pooled is not None:
             raise UnsupportedNetworkError("an operation that does not follow a convolution")
         return step
 
@@ -176,7 +195,7 @@ class _Lowering:
     def total(self, a: fx.Node, b: fx.Node) -> Value:
         for host, other in ((a, b), (b, a)):
             step = next((s for s in self.steps if s.out is self.known[host]), None)
-            alone = len(host.users) == 1 and isinstance(self.known[other], Value)
+            alone = self.uses(host) == 1 and isinstance(self.known[other], Value)
             if step is not None and alone and step.minimal and not step.relu and step.residual is None:
                 # Last, so that what is added to it is there.
                 self.steps.remove(step)
@@ -219,7 +238,7 @@ class _Lowering:
             return self.relu(first)
         if isinstance(called, nn.BatchNorm3d):
             return self.batch_norm(first, called)
-        if isinstance(called, (nn.Identity, nn.Dropout)):
+        if self.passes(node):
             return self.known[first]
         if called in (operator.add, torch.add):
             return self.total(*node.args[:2])

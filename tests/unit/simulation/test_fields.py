@@ -17,7 +17,9 @@ def test_noise_tile_is_normalised_periodic_and_as_smooth_as_asked(sigma):
     assert tile.std() == pytest.approx(1, abs=1e-3)
     # Correlation of Gaussian-filtered noise at distance d is exp(-d^2 / (4 sigma^2)), across the seam as well.
     assert np.mean(tile * np.roll(tile, 1, axis=1)) == pytest.approx(np.exp(-1 / (4 * sigma**2)), abs=0.06)
-    assert np.corrcoef(tile[:, 0].ravel(), tile[:, -1].ravel())[0, 1] == pytest.approx(np.exp(-1 / (4 * sigma**2)), abs=0.15)
+    assert np.corrcoef(tile[:, 0].ravel(), tile[:, -1].ravel())[0, 1] == pytest.approx(
+        np.exp(-1 / (4 * sigma**2)), abs=0.15
+    )
 
 
 def test_crops_may_be_larger_than_the_tile():

@@ -1,0 +1,134 @@
+"""Accuracy of the shipped weights on volumes they never saw: ``make accuracy``.
+
+Every method runs as users run it (the container's entrypoint, as a plain process) over the
+development volumes, with default parameters; beside it stands the classical pipeline of Gaussian
+blur, Otsu threshold and distance-transform watershed. The volumes are not part of the project: their
+folder is named by NUCSEG_SHARED (it holds ``data/volumes/<name>/image.tif`` and ``labels.tif``).
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nucseg.formats import read_labels, read_volume
+from nucseg.metrics.matching import match
+from nucseg.method import list_methods
+from nucseg.scaling import isotropic
+from nucseg.volume import Volume
+
+ROOT = Path(__file__).resolve().parents[1]
+VOLUMES = ("qcanet_mouse_embryo_16cell", "lightsheet_root_nuclei", "cells3d_nuclei")
+COLUMNS = ("precision", "recall", "f1", "f1_75", "mean_matched_iou", "seconds", "peak_mib")
+
+Row = dict[str, float]
+
+
+def classical(volume: Volume) -> np.ndarray:
+    """Gaussian blur, Otsu threshold, distance-transform watershed with scikit-image."""
+    from scipy import ndimage
+    from skimage.feature import peak_local_max
+    from skimage.filters import gaussian, threshold_otsu
+    from skimage.segmentation import watershed
+
+    spacing = np.array(volume.voxel_size or (1, 1, 1)) / isotropic(volume)
+    smooth = gaussian(volume.data.astype(np.float32), 1.5 / spacing)
+    mask = smooth > threshold_otsu(smooth)
+    distance = gaussian(ndimage.distance_transform_edt(mask, sampling=spacing), 2 / spacing)
+    seeds = np.zeros(volume.shape, np.int32)
+    peaks = peak_local_max(distance, min_distance=4, labels=mask.astype(np.uint8))
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    return watershed(-distance, seeds, mask=mask)
+
+
+def score(truth: np.ndarray, labels: np.ndarray, seconds: float, peak: float) -> Row:
+    """One row of the table."""
+    half, strict = match(truth, labels, (0.5, 0.75))
+    return {
+        "precision": half.precision,
+        "recall": half.recall,
+        "f1": half.f1,
+        "f1_75": strict.f1,
+        "mean_matched_iou": half.mean_matched_iou,
+        "seconds": seconds,
+        "peak_mib": peak,
+    }
+
+
+def run_classical(folder: Path) -> Iterator[tuple[str, Row]]:
+    """Rows of the classical pipeline."""
+    for path in sorted((folder / "images").iterdir()):
+        begun = time.monotonic()
+        labels = classical(read_volume(path))
+        yield path.stem, score(read_labels(folder / "truth" / path.name), labels, time.monotonic() - begun, np.nan)
+
+
+def run_method(method: str, folder: Path, flags: list[str]) -> Iterator[tuple[str, Row]]:
+    """Rows of a method, run in a process of its own."""
+    out = folder / method
+    words = ["--in", str(folder / "images"), "--out", str(out), *flags]
+    environment = os.environ | {"NUCSEG_METHOD": method, "NUCSEG_ROOT": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "nucseg.app", *words], env=environment, check=True)
+    for image in json.loads((out / "nucseg_run.json").read_text())["images"]:
+        truth, labels = (read_labels(base / image["file"]) for base in (folder / "truth", out))
+        yield Path(image["file"]).stem, score(truth, labels, image["seconds"], image["peak_memory_mib"])
+
+
+def table(rows: dict[str, Row]) -> str:
+    """Markdown table with the mean over the volumes last."""
+    mean = {column: float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS}
+    lines = [
+        "| volume | precision | recall | F1 at IoU 0.5 | F1 at IoU 0.75 | mean matched IoU | seconds | peak MiB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in [*rows.items(), ("**mean**", mean)]:
+        shown = [f"{row[column]:.2f}" for column in COLUMNS[:5]]
+        shown += ["-" if np.isnan(row[column]) else f"{row[column]:.0f}" for column in COLUMNS[5:]]
+        lines.append(" | ".join(["| " + name, *shown]) + " |")
+    return "\n".join(lines)
+
+
+def write_card(method: str, text: str) -> None:
+    """Put a table between the marks in the method's card."""
+    card = ROOT / "images" / method / "README.md"
+    marks = r"(<!-- accuracy -->\n).*?(<!-- /accuracy -->)"
+    card.write_text(re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", card.read_text(), flags=re.DOTALL))
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("methods", nargs="*", help="default: all")
+    parser.add_argument("--volumes", nargs="+", default=VOLUMES)
+    parser.add_argument("--write", action="store_true", help="put the tables into the method cards")
+    parser.add_argument("--flag", action="append", default=[], help="flag for the method, such as --exact=true")
+    arguments = parser.parse_args()
+    source = Path(os.environ.get("NUCSEG_SHARED", "")) / "data" / "volumes"
+    if not source.is_dir():
+        sys.exit("the development volumes are not here. Try: NUCSEG_SHARED=<folder with data/volumes>")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for kind, file in (("images", "image.tif"), ("truth", "labels.tif")):
+            (folder / kind).mkdir()
+            for volume in arguments.volumes:
+                shutil.copyfile(source / volume / file, folder / kind / f"{volume}.tif")
+        print("classical pipeline", table(dict(run_classical(folder))), sep="\n\n", end="\n\n", flush=True)
+        for method in arguments.methods or list_methods(ROOT):
+            text = table(dict(run_method(method, folder, arguments.flag)))
+            print(method, text, sep="\n\n", end="\n\n", flush=True)
+            if arguments.write:
+                write_card(method, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
