@@ -71,7 +71,7 @@ $(READY): constraints.lock images/base/torch-cpu.lock common/pyproject.toml scri
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet -c constraints.lock pip setuptools
 	@$(BIN)/pip install --quiet -r constraints.lock -r images/base/torch-cpu.lock
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable common --editable scripts
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable common --editable scripts
 	@touch $@
 
 lock: ## write constraints.lock from the environment, after a deliberate change of it

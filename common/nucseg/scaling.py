@@ -173,16 +173,21 @@ def busiest_window(volume: Volume, zoom: Triple) -> Region:
     """The part of a volume that has at most `LOOK` voxels at this zoom, where most signal is."""
     from scipy.ndimage import uniform_filter
 
-    extent = np.array(volume.shape, float)
-    edge = LOOK ** (1 / 3)
-    for _ in range(3):
-        short = extent * zoom < edge
-        edge = (LOOK / np.prod((extent * zoom)[short], initial=1.0)) ** (1 / max(1, 3 - short.sum()))
-    size = np.maximum(1, np.minimum(extent, np.floor(edge / np.array(zoom)))).astype(int)
-    stride = np.maximum(1, np.array(volume.shape) // 64)
+    shape = np.array(volume.shape)
+    seen = shape * zoom
+    # The edge of a cube of LOOK voxels, longer where the volume is too short along another axis.
+    edge, left = np.inf, float(LOOK)
+    for position, length in enumerate(np.sort(seen)):
+        if length > (share := left ** (1 / (3 - position))):
+            edge = share
+            break
+        left /= length
+    size = np.maximum(1, np.where(seen > edge, np.floor(edge / np.array(zoom)), shape)).astype(int)
+    stride = np.maximum(1, shape // 64)
     sample = volume.data[tuple(slice(None, None, step) for step in stride)].astype(np.float32)
-    signal = uniform_filter(np.minimum(sample, np.percentile(sample, 99)), np.maximum(1, size // stride), mode="nearest")
+    clipped = np.minimum(sample, sample.mean() + 3 * sample.std())
+    signal = uniform_filter(clipped, np.maximum(1, size // stride), mode="nearest")
     centre = np.array(np.unravel_index(signal.argmax(), signal.shape)) * stride
-    start = np.clip(centre - size // 2, 0, extent.astype(int) - size)
+    start = np.clip(centre - size // 2, 0, shape - size)
     z, y, x = (slice(int(a), int(a + n)) for a, n in zip(start, size, strict=True))
     return z, y, x

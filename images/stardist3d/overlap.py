@@ -24,10 +24,14 @@ KEEPS, SUPPRESSES, OPEN = 0, 1, 2
 SLACK = 1e-3
 """Relative margin of volumes, far above the rounding of float32."""
 
-FRACTIONS = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.45, 0.3, 0.15])
+FRACTIONS = 8
+"""Places tried along a ray."""
+
+# Scalar code only: array expressions and reductions multiply the time that numba takes to compile.
+compiled = njit(nogil=True, error_model="numpy")
 
 
-@njit(nogil=True)
+@compiled
 def offset_table(inverse, half):  # type: ignore[no-untyped-def]
     """Triangle (int16) and coefficients (float32, 3) of every offset in [-half, half].
 
@@ -51,7 +55,7 @@ def offset_table(inverse, half):  # type: ignore[no-untyped-def]
     return face, coefficients
 
 
-@njit(nogil=True)
+@compiled
 def _triangle(inverse, z, y, x, guess):  # type: ignore[no-untyped-def]
     """The triangle whose cone holds the direction; `guess` is tried first."""
     best, best_value = guess, -np.inf
@@ -69,39 +73,7 @@ def _triangle(inverse, z, y, x, guess):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(nogil=True)
-def measure(dist, points, vertices, faces, determinants):  # type: ignore[no-untyped-def]
-    """Volumes, boxes (z1, z2, y1, y2, x1, x2; both ends inclusive) and mean extents, as upstream has them."""
-    n, n_rays = dist.shape
-    volumes = np.empty(n)
-    boxes = np.empty((n, 6), np.int32)
-    extents = np.zeros(3, np.float32)
-    for i in range(n):
-        volumes[i] = _star_volume(dist[i], faces, determinants)
-        for axis in range(3):
-            low, high = np.inf, -1.0
-            for k in range(n_rays):
-                place = np.float32(points[i, axis] + np.float32(dist[i, k] * vertices[k, axis]))
-                low, high = min(low, place), max(high, place)
-            boxes[i, 2 * axis] = round(low)
-            boxes[i, 2 * axis + 1] = max(-1, round(high))
-            extents[axis] += np.float32(boxes[i, 2 * axis + 1] - boxes[i, 2 * axis]) / np.float32(n)
-    return volumes, boxes, extents
-
-
-@njit(nogil=True)
-def outer_radii(dist, vertices, anisotropy):  # type: ignore[no-untyped-def]
-    """Radii of the spheres around the polyhedra, after stretching by `anisotropy`."""
-    n, n_rays = dist.shape
-    lengths = np.sqrt((vertices * anisotropy).astype(np.float64) ** 2 @ np.ones(3))
-    radii = np.zeros(n)
-    for i in range(n):
-        for k in range(n_rays):
-            radii[i] = max(radii[i], dist[i, k] * lengths[k])
-    return radii
-
-
-@njit(nogil=True)
+@compiled
 def _star_volume(dist, faces, determinants):  # type: ignore[no-untyped-def]
     volume = 0.0
     for f in range(len(faces)):
@@ -109,21 +81,35 @@ def _star_volume(dist, faces, determinants):  # type: ignore[no-untyped-def]
     return volume / 6
 
 
-@njit(nogil=True)
-def _inner_radius(dist, vertices, faces, anisotropy):  # type: ignore[no-untyped-def]
+@compiled
+def _inner_radius(dist, vertices, faces, stretch):  # type: ignore[no-untyped-def]
     """Distance from the centre to the nearest triangle's plane, after stretching; can be negative."""
     least = np.inf
     for f in range(len(faces)):
-        a = dist[faces[f, 0]] * vertices[faces[f, 0]] * anisotropy
-        p = dist[faces[f, 1]] * vertices[faces[f, 1]] * anisotropy - a
-        q = dist[faces[f, 2]] * vertices[faces[f, 2]] * anisotropy - a
-        nz, ny, nx = p[2] * q[1] - p[1] * q[2], p[0] * q[2] - p[2] * q[0], p[1] * q[0] - p[0] * q[1]
+        ia, ib, ic = faces[f, 0], faces[f, 1], faces[f, 2]
+        az, ay, ax, pz, py, px, qz, qy, qx = _edges(dist, vertices, ia, ib, ic, stretch)
+        nz, ny, nx = px * qy - py * qx, pz * qx - px * qz, py * qz - pz * qy
         length = math.sqrt(nz * nz + ny * ny + nx * nx) + 1e-10
-        least = min(least, (a[0] * nz + a[1] * ny + a[2] * nx) / length)
+        least = min(least, (az * nz + ay * ny + ax * nx) / length)
     return least
 
 
-@njit(nogil=True)
+@compiled
+def _edges(dist, vertices, ia, ib, ic, stretch):  # type: ignore[no-untyped-def]
+    """First corner of a triangle, and the edges from it to the others."""
+    az = dist[ia] * vertices[ia, 0] * stretch[0]
+    ay = dist[ia] * vertices[ia, 1] * stretch[1]
+    ax = dist[ia] * vertices[ia, 2] * stretch[2]
+    pz = dist[ib] * vertices[ib, 0] * stretch[0] - az
+    py = dist[ib] * vertices[ib, 1] * stretch[1] - ay
+    px = dist[ib] * vertices[ib, 2] * stretch[2] - ax
+    qz = dist[ic] * vertices[ic, 0] * stretch[0] - az
+    qy = dist[ic] * vertices[ic, 1] * stretch[1] - ay
+    qx = dist[ic] * vertices[ic, 2] * stretch[2] - ax
+    return az, ay, ax, pz, py, px, qz, qy, qx
+
+
+@compiled
 def _common_sphere(r1, r2, offset, anisotropy):  # type: ignore[no-untyped-def]
     """Upstream's volume of the intersection of two stretched spheres.
 
@@ -144,13 +130,13 @@ def _common_sphere(r1, r2, offset, anisotropy):  # type: ignore[no-untyped-def]
     return volume / (anisotropy[0] * anisotropy[1] * anisotropy[2])
 
 
-@njit(nogil=True)
-def inside_voxels(inverse_dist, margin, box, point, faces, table, half, found):  # type: ignore[no-untyped-def]
+@compiled
+def inside_voxels(inverse_dist, margin, box, point, faces, table, found):  # type: ignore[no-untyped-def]
     """Offsets of the voxels in a polyhedron, with 1 (surely) or 0 (on the border, by rounding either way).
 
     Writes (n, 4) int16 into `found`; returns n, or -1 when the table is too small.
     """
-    face, coefficients = table
+    face, coefficients, half = table
     for axis in range(3):
         if point[axis] - box[2 * axis] > half[axis] or box[2 * axis + 1] - point[axis] > half[axis]:
             return -1
@@ -167,17 +153,17 @@ def inside_voxels(inverse_dist, margin, box, point, faces, table, half, found): 
     return n
 
 
-@njit(nogil=True)
+@compiled
 def _gauge(f, c, inverse_dist, faces, margin):  # type: ignore[no-untyped-def]
     """Gauge of an offset with coefficients c in triangle f, and how much it may be off."""
     a, b, d = inverse_dist[faces[f, 0]], inverse_dist[faces[f, 1]], inverse_dist[faces[f, 2]]
     return c[0] * a + c[1] * b + c[2] * d, 2 * margin * max(a, b, d)
 
 
-@njit(nogil=True)
-def _count_common(voxels, n, offset, box, point, inverse_dist, margin, faces, table, half, enough):  # type: ignore[no-untyped-def]
+@compiled
+def _count_common(voxels, n, offset, box, point, inverse_dist, margin, faces, table, enough):  # type: ignore[no-untyped-def]
     """Least and largest number of common voxels; stops when the least exceeds `enough`."""
-    face, coefficients = table
+    face, coefficients, half = table
     z1, z2 = box[0] - point[0], box[1] - point[0]
     y1, y2 = box[2] - point[1], box[3] - point[1]
     x1, x2 = box[4] - point[2], box[5] - point[2]
@@ -197,19 +183,24 @@ def _count_common(voxels, n, offset, box, point, inverse_dist, margin, faces, ta
     return least, most
 
 
-@njit(nogil=True)
-def _hull_overlap(offset, dist, inverse_of_other, vertices, inverse, faces, determinants, table, half, margin):  # type: ignore[no-untyped-def]
-    """Least volume of the common convex hull of a polyhedron and another, whose centre is at -offset.
+@compiled
+def _hull_overlap(sign, offset, dist, inverse_dist, reach, vertices, inverse, faces, determinants, table, margin):  # type: ignore[no-untyped-def]
+    """Least volume of what the convex hulls of two polyhedra have in common.
 
-    Along each ray it goes out as far as the point is in both: the hull of such points is in both hulls.
+    `dist` is of one, `inverse_dist` of the other, and sign * offset leads from the other's centre to
+    the one's. Along each ray of the one it goes out as far as the point is in both: the hull of such
+    points is in both hulls. `reach` is scratch.
     """
-    face, coefficients = table
-    reach = np.zeros(len(dist))
+    face, _, half = table
     for k in range(-1, len(dist)):
-        for fraction in FRACTIONS:
-            step = 0.0 if k < 0 else fraction * dist[k]
+        if k >= 0:
+            reach[k] = 0.0
+        for t in range(FRACTIONS):
+            step = 0.0 if k < 0 else (1 - t / FRACTIONS) * dist[k]
             v = vertices[max(k, 0)]
-            z, y, x = offset[0] + step * v[0], offset[1] + step * v[1], offset[2] + step * v[2]
+            z = sign * offset[0] + step * v[0]
+            y = sign * offset[1] + step * v[1]
+            x = sign * offset[2] + step * v[2]
             if abs(z) > half[0] or abs(y) > half[1] or abs(x) > half[2]:
                 continue
             near = ((round(z) + half[0]) * (2 * half[1] + 1) + round(y) + half[1]) * (2 * half[2] + 1)
@@ -217,7 +208,7 @@ def _hull_overlap(offset, dist, inverse_of_other, vertices, inverse, faces, dete
             m = inverse[f]
             total = 0.0
             for c in range(3):
-                total += (m[c, 0] * z + m[c, 1] * y + m[c, 2] * x) * inverse_of_other[faces[f, c]]
+                total += (m[c, 0] * z + m[c, 1] * y + m[c, 2] * x) * inverse_dist[faces[f, c]]
             if total <= 1 - margin:
                 if k >= 0:
                     reach[k] = step
@@ -228,76 +219,66 @@ def _hull_overlap(offset, dist, inverse_of_other, vertices, inverse, faces, dete
     return _star_volume(reach, faces, determinants)
 
 
-@njit(nogil=True)
-def _outside_kernel(dist, centre, place, vertices, faces, margin):  # type: ignore[no-untyped-def]
-    """Whether `place` is surely outside of one of the planes of a polyhedron's triangles."""
-    z, y, x = place[0] - centre[0], place[1] - centre[1], place[2] - centre[2]
+@compiled
+def _outside_kernel(dist, z, y, x, vertices, faces, margin):  # type: ignore[no-untyped-def]
+    """Whether an offset from the centre is surely outside of one of the planes of the triangles."""
     for f in range(len(faces)):
         ia, ib, ic = faces[f, 0], faces[f, 1], faces[f, 2]
-        az, ay, ax = dist[ia] * vertices[ia, 0], dist[ia] * vertices[ia, 1], dist[ia] * vertices[ia, 2]
-        pz, py, px = dist[ib] * vertices[ib, 0] - az, dist[ib] * vertices[ib, 1] - ay, dist[ib] * vertices[ib, 2] - ax
-        qz, qy, qx = dist[ic] * vertices[ic, 0] - az, dist[ic] * vertices[ic, 1] - ay, dist[ic] * vertices[ic, 2] - ax
+        az, ay, ax, pz, py, px, qz, qy, qx = _edges(dist, vertices, ia, ib, ic, (1.0, 1.0, 1.0))
         nz, ny, nx = px * qy - py * qx, pz * qx - px * qz, py * qz - pz * qy
         if nz * (z - az) + ny * (y - ay) + nx * (x - ax) > margin * math.sqrt(nz * nz + ny * ny + nx * nx):
             return True
     return False
 
 
-@njit(nogil=True)
-def decide(
-    i,
-    j,
-    threshold,
-    dist,
-    points,
-    volumes,
-    boxes,
-    radii,
-    anisotropy,
-    vertices,
-    faces,
-    determinants,
-    inverse,
-    table,
-    half,
-    voxels,
-    n_voxels,
-    margin,
-):  # type: ignore[no-untyped-def]
+@compiled
+def _invert(dist, result):  # type: ignore[no-untyped-def]
+    """Write 1 / dist, and return the largest."""
+    largest = 0.0
+    for k in range(len(dist)):
+        result[k] = 1 / dist[k]
+        largest = max(largest, result[k])
+    return largest
+
+
+@compiled
+def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, margin, scratch):  # type: ignore[no-untyped-def]
     """Whether survivor i suppresses candidate j: `KEEPS`, `SUPPRESSES`, or `OPEN`.
 
-    `voxels` and `n_voxels` are what `inside_voxels` gives for i, with n_voxels -1 for unknown.
+    `voxels` and `n_voxels` are what `inside_voxels` gives for i, with n_voxels -1 for unknown;
+    `scratch[0]` holds the inverse distances of i.
     """
+    dist, points, volumes, boxes, radii = shapes
+    vertices, faces, determinants, inverse = rays
+    half = table[2]
+    offset = (points[j, 0] - points[i, 0], points[j, 1] - points[i, 1], points[j, 2] - points[i, 2])
     smaller = min(volumes[i], volumes[j]) + 1e-10
-    box, common = 1.0, np.empty(3)
-    for axis in range(3):
-        low, high = 2 * axis, 2 * axis + 1
-        common[axis] = min(boxes[i, high], boxes[j, high]) - max(boxes[i, low], boxes[j, low])
-        box *= max(0.0, common[axis])
-    if box == 0:
+    needed = threshold * smaller
+    z = float(min(boxes[i, 1], boxes[j, 1]) - max(boxes[i, 0], boxes[j, 0]))
+    y = float(min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 2], boxes[j, 2]))
+    x = float(min(boxes[i, 5], boxes[j, 5]) - max(boxes[i, 4], boxes[j, 4]))
+    if z <= 0 or y <= 0 or x <= 0:
         return KEEPS
-    offset = points[j] - points[i]
-    most = min(_common_sphere(radii[i], radii[j], offset, anisotropy), box)
-    if most < 1e-10 or most <= threshold * smaller * (1 - SLACK):
+    most = min(_common_sphere(radii[i], radii[j], offset, stretch), z * y * x)
+    if most < 1e-10 or most <= needed * (1 - SLACK):
         return KEEPS
-    if n_voxels < 0 or most < threshold * smaller * (1 + SLACK):
+    if n_voxels < 0 or most < needed * (1 + SLACK):
         return OPEN
     for axis in range(3):
         if max(points[j, axis] - boxes[j, 2 * axis], boxes[j, 2 * axis + 1] - points[j, axis]) > half[axis]:
             return OPEN
-    needed = threshold * smaller
-    inverse_dist = 1 / dist[j]
+    largest = max(_invert(dist[j], scratch[1]), _invert(dist[i], scratch[0]))
     least, most_voxels = _count_common(
-        voxels, n_voxels, offset, boxes[j], points[j], inverse_dist, margin, faces, table, half, needed + 2
+        voxels, n_voxels, offset, boxes[j], points[j], scratch[1], margin, faces, table, needed + 2
     )
     if least > needed + 2:
         # The voxel count will suppress j unless the common hull is too small to come to that test.
-        room = 2 * margin * max(inverse_dist.max(), (1 / dist[i]).max())
-        for k in range(2):
-            a, b = (j, i) if k == 0 else (i, j)
+        for sign in (1, -1):
+            one, other = (j, 0) if sign > 0 else (i, 1)
             volume = _hull_overlap(
-                points[a] - points[b], dist[a], 1 / dist[b], vertices, inverse, faces, determinants, table, half, room
-            )
+                sign, offset, dist[one], scratch[other], scratch[2], vertices, inverse, faces, determinants, table,
+                2 * margin * largest,
+            )  # fmt: skip
             if volume > needed * (1 + SLACK):
                 return SUPPRESSES
         return OPEN
@@ -305,56 +286,59 @@ def decide(
         return OPEN
     # The voxel count will keep j unless the common kernel, or the spheres in it, suppress it before.
     # A convex body has at least V - (areas and edges of its box) - 1 voxels (Davenport 1951).
-    z, y, x = common[0] + 1, common[1] + 1, common[2] + 1
+    z, y, x = z + 1, y + 1, x + 1
     body = min(z * y * x, most_voxels + z * y + y * x + z * x + z + y + x + 1)
     if body > needed * (1 - SLACK):
-        middle = (points[i] + points[j]) / 2
+        # Upstream looks for the kernel from the middle between the centres, and finds none where that is outside.
+        z, y, x = offset[0] / 2, offset[1] / 2, offset[2] / 2
         if not (
-            _outside_kernel(dist[i], points[i], middle, vertices, faces, margin)
-            or _outside_kernel(dist[j], points[j], middle, vertices, faces, margin)
+            _outside_kernel(dist[i], z, y, x, vertices, faces, margin)
+            or _outside_kernel(dist[j], -z, -y, -x, vertices, faces, margin)
         ):
             return OPEN
     inner = _common_sphere(
-        _inner_radius(dist[i], vertices, faces, anisotropy),
-        _inner_radius(dist[j], vertices, faces, anisotropy),
-        offset,
-        anisotropy,
+        _inner_radius(dist[i], vertices, faces, stretch), _inner_radius(dist[j], vertices, faces, stretch), offset, stretch
     )
     if inner > needed * (1 + SLACK):
         return SUPPRESSES
     return OPEN if inner > needed * (1 - SLACK) else KEEPS
 
 
-@njit(nogil=True)
-def advance(
-    start,
-    stop,
-    alive,
-    cells,
-    open_pairs,
-    threshold,
-    dist,
-    points,
-    volumes,
-    boxes,
-    radii,
-    anisotropy,
-    vertices,
-    faces,
-    determinants,
-    inverse,
-    table,
-    half,
-    voxels,
-    margin,
-):  # type: ignore[no-untyped-def]
+@compiled
+def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stretch, table, voxels, margin, scratch):  # type: ignore[no-untyped-def]
     """Let the survivors of [start, stop) suppress, in order, until one meets a pair that stays open.
 
-    `alive` (n,) is updated. `cells` is (row_boxes, row_cells, cell_boxes, cell_ends, members); see
-    `images.stardist3d.suppression`. Returns the next survivor to go on with, and the number of open
-    pairs of the one before it, whose second members are in `open_pairs`.
+    Parameters
+    ----------
+    alive : bool (n,)
+        Is updated.
+    cells : tuple
+        (row_boxes, row_cells, cell_boxes, cell_ends, members), see `images.stardist3d.suppression`.
+        Members that are done with are taken out.
+    open_pairs : int64 (n,)
+        Gets the second members of the open pairs.
+    shapes : tuple
+        (dist, points, volumes, boxes, radii) of the candidates.
+    rays : tuple
+        (vertices, faces, determinants of the faces, matrices from offsets to coefficients).
+    stretch : float64 (3,)
+        Upstream's anisotropy.
+    table : tuple
+        (face, coefficients, half), see `offset_table`.
+    voxels, scratch : arrays
+        Room to work: (voxels of the table, 4) int16 and (3, n_rays) float64.
+    margin : float
+        By how many voxels upstream's borders may be off for its rounding.
+
+    Returns
+    -------
+    next : int
+        Where to go on.
+    n_open : int
+        Number of open pairs, whose first member is next - 1.
     """
     row_boxes, row_cells, cell_boxes, cell_ends, members = cells
+    dist, points, boxes, faces = shapes[0], shapes[1], shapes[3], rays[1]
     for i in range(start, stop):
         if not alive[i]:
             continue
@@ -370,7 +354,6 @@ def advance(
                 while k < cell_ends[cell, 1]:
                     j = members[k]
                     if j <= i or not alive[j]:
-                        # nothing will ask for it again
                         cell_ends[cell, 1] -= 1
                         members[k] = members[cell_ends[cell, 1]]
                         continue
@@ -378,26 +361,10 @@ def advance(
                     if not _touch(boxes[i], boxes[j]):
                         continue
                     if n_voxels == -2:
-                        n_voxels = inside_voxels(1 / dist[i], margin, boxes[i], points[i], faces, table, half, voxels)
+                        _invert(dist[i], scratch[0])
+                        n_voxels = inside_voxels(scratch[0], margin, boxes[i], points[i], faces, table, voxels)
                     answer = decide(
-                        i,
-                        j,
-                        threshold,
-                        dist,
-                        points,
-                        volumes,
-                        boxes,
-                        radii,
-                        anisotropy,
-                        vertices,
-                        faces,
-                        determinants,
-                        inverse,
-                        table,
-                        half,
-                        voxels,
-                        n_voxels,
-                        margin,
+                        i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, margin, scratch
                     )
                     if answer == SUPPRESSES:
                         alive[j] = False
@@ -409,7 +376,7 @@ def advance(
     return stop, 0
 
 
-@njit(nogil=True)
+@compiled
 def _touch(a, b):  # type: ignore[no-untyped-def]
     """Whether two boxes have a volume in common, as upstream counts it."""
     return (

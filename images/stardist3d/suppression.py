@@ -96,6 +96,7 @@ class _Suppression:
         self.vertices = np.ascontiguousarray(rays.vertices, np.float32)
         self.faces = np.ascontiguousarray(rays.faces, np.int32)
         self.threshold = float(threshold)
+        self.deferred = 0
 
     def run(self, progress: Report) -> np.ndarray:
         """Which candidates survive."""
@@ -108,42 +109,65 @@ class _Suppression:
             )
         inverse = cone_coefficients(self.vertices, self.faces)
         if n <= FEW or inverse is None or not 0 < self.threshold < 1:
-            return self._upstream(np.arange(n), self.points)
+            return self._upstream()
         return self._fast(inverse, progress)
 
     def _fast(self, inverse: np.ndarray, progress: Report) -> np.ndarray:
         from images.stardist3d import overlap
 
-        n = len(self.prob)
+        n, n_rays = self.dist.shape
         determinants = np.abs(np.linalg.det(self.vertices[self.faces].astype(np.float64)))
-        volumes, boxes, extents = overlap.measure(self.dist, self.points, self.vertices, self.faces, determinants)
+        boxes = self._boxes()
+        # One after the other in float32, as upstream adds them up.
+        extents = np.cumsum((boxes[:, 1::2] - boxes[:, ::2]).astype(np.float32) / np.float32(n), axis=0)[-1]
         if not extents.all():
-            return self._upstream(np.arange(n), self.points)
-        self.extents = extents
-        anisotropy = extents.max() / extents
-        radii = overlap.outer_radii(self.dist, self.vertices, anisotropy)
+            return self._upstream()
+        self.share = extents / extents.max()
+        stretch = (1 / self.share).astype(np.float64)
+        lengths = np.linalg.norm(self.vertices * stretch, axis=1).astype(np.float32)
+        radii = np.concatenate([(self.dist[part] * lengths).max(axis=1) for part in _parts(n)]).astype(np.float64)
         half = self._table_size(boxes)
-        table = overlap.offset_table(inverse, half)
+        table = (*overlap.offset_table(inverse, half), half)
         voxels = np.empty((int(np.prod(2 * half + 1)), 4), np.int16)
+        shapes = (self.dist, self.points, self._volumes(determinants), boxes, radii)
+        rays = (self.vertices, self.faces, determinants, inverse)
         margin = 1e-4 + 64 * 2.0**-24 * (float(np.abs(boxes).max()) + 1)
         alive = np.ones(n, bool)
         open_pairs = np.empty(n, np.int64)
+        scratch = np.empty((3, n_rays))
         cells = _cells(self.points, boxes)
-        start, began, deferred = 0, time.monotonic(), 0
+        start, began = 0, time.monotonic()
         while start < n:
             stop = min(n, (start // STEP + 1) * STEP)
             start, n_open = overlap.advance(
-                start, stop, alive, cells, open_pairs, self.threshold, self.dist, self.points, volumes, boxes, radii,
-                anisotropy, self.vertices, self.faces, determinants, inverse, table, half, voxels, margin,
-            )  # fmt: skip
+                start, stop, alive, cells, open_pairs, self.threshold, shapes, rays, stretch, table, voxels, margin, scratch
+            )
             if n_open:
+                self.deferred += n_open
                 self._settle(start - 1, open_pairs[:n_open], alive)
-            deferred += n_open
-            done = 1 - alive[start:].sum() / n
+            done = 1 - float(alive[start:].sum()) / n
             progress(done, f"choosing among {n} candidates")
             _check_pace(time.monotonic() - began, done, n)
-        self.deferred = deferred
         return alive
+
+    def _boxes(self) -> np.ndarray:
+        """(n, 6) int32: first and last voxel along Z, Y and X, rounded as upstream rounds."""
+        boxes = np.empty((len(self.dist), 6), np.int32)
+        for part in _parts(len(boxes)):
+            for axis in range(3):
+                places = self.dist[part] * self.vertices[:, axis]
+                places += self.points[part, axis, None].astype(np.float32)
+                boxes[part, 2 * axis] = np.rint(places.min(axis=1))
+                boxes[part, 2 * axis + 1] = np.maximum(np.rint(places.max(axis=1)), -1)
+        return boxes
+
+    def _volumes(self, determinants: np.ndarray) -> np.ndarray:
+        """Volumes (n,) in voxels."""
+        volumes = np.empty(len(self.dist))
+        for part in _parts(len(volumes)):
+            a, b, c = (self.dist[part][:, corner] for corner in self.faces.T)
+            volumes[part] = (a * b * c).astype(np.float64) @ determinants / 6
+        return volumes
 
     def _table_size(self, boxes: np.ndarray) -> np.ndarray:
         """Half the size of the table of offsets: for all polyhedra but a few that are much larger."""
@@ -152,24 +176,19 @@ class _Suppression:
         excess = np.prod(2 * half + 1) / TABLE_VOXELS
         return half if excess <= 1 else (half / excess ** (1 / 3)).astype(np.int64)
 
-    def _upstream(self, which: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Survivors among some candidates by upstream's code alone."""
-        from stardist.lib.stardist3d import c_non_max_suppression_inds
-
-        if not len(which):
+    def _upstream(self) -> np.ndarray:
+        """Survivors by upstream's code alone."""
+        if not len(self.prob):
             return np.zeros(0, bool)
         with quiet_native_code():
-            return c_non_max_suppression_inds(
-                self.dist[which],
-                np.ascontiguousarray(points[which], np.float32),
-                self.vertices,
-                self.faces,
-                self.prob[which],
-                1,
-                1,
-                0,
-                np.float32(self.threshold),
-            )
+            return self._native(self.dist, self.points.astype(np.float32), self.prob, use_kdtree=1)
+
+    def _native(self, dist: np.ndarray, points: np.ndarray, prob: np.ndarray, use_kdtree: int) -> np.ndarray:
+        from stardist.lib.stardist3d import c_non_max_suppression_inds
+
+        return c_non_max_suppression_inds(
+            dist, points, self.vertices, self.faces, prob, 1, use_kdtree, 0, np.float32(self.threshold)
+        )
 
     def _settle(self, i: int, others: np.ndarray, alive: np.ndarray) -> None:
         """Let survivor i suppress some others by upstream's code, pair by pair."""
@@ -183,28 +202,15 @@ class _Suppression:
         Upstream stretches space by the mean extents of all its candidates. A third polyhedron, far
         away, gives the pair the mean of the whole.
         """
-        from stardist.lib.stardist3d import c_non_max_suppression_inds
-
         pair = self.dist[[beside, j]]
         places = self.points[[beside, j]].astype(np.float32)
         corners = places[:, None] + pair[:, :, None] * self.vertices
         own = np.round(corners.max(axis=1)) - np.round(corners.min(axis=1))
-        share = self.extents / self.extents.max()
-        wanted = BALLAST * share - own.sum(axis=0)
+        wanted = BALLAST * self.share - own.sum(axis=0)
         third = (wanted / 2 / np.maximum(np.abs(self.vertices), 1e-6)).min(axis=1)
-        far = places.max(axis=0) + 4 * BALLAST
-        kept = c_non_max_suppression_inds(
-            np.ascontiguousarray(np.vstack([pair, third]), np.float32),
-            np.ascontiguousarray(np.vstack([places, far]), np.float32),
-            self.vertices,
-            self.faces,
-            np.array([3, 2, 1], np.float32),
-            1,
-            0,
-            0,
-            np.float32(self.threshold),
-        )
-        return bool(kept[1])
+        dist = np.vstack([pair, third]).astype(np.float32)
+        points = np.vstack([places, places.max(axis=0) + 4 * BALLAST]).astype(np.float32)
+        return bool(self._native(dist, points, np.array([3, 2, 1], np.float32), use_kdtree=0)[1])
 
 
 def cone_coefficients(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
@@ -259,3 +265,8 @@ def _check_pace(elapsed: float, done: float, n: int) -> None:
             "shapes are erratic, so the model doesn't suit this image, or its scale",
             "give the nucleus diameter, raise --prob_thresh, or choose another model",
         )
+
+
+def _parts(n: int) -> list[slice]:
+    """Slices over n candidates, few enough in each for intermediate arrays to stay small."""
+    return [slice(start, start + 20_000) for start in range(0, n, 20_000)]

@@ -113,6 +113,7 @@ def train(
     pairs = find_pairs(in_dir, gt_dir, PERCENTILES)
     kept = pairs[::10]
     learned = [pair for number, pair in enumerate(pairs) if number % 10] or pairs
+    torch.manual_seed(params.seed)
     if params.model:
         config, state, _ = load_any(resolve_model(method_folder("stardist3d"), params.model))
         network = build(config, state)

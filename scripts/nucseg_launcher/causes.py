@@ -89,8 +89,8 @@ _ENGINE_ERRORS: list[tuple[str, str, str]] = [
 ]
 
 _CRASHES: list[tuple[str, str, str]] = [
-    (r"MemoryError|can't allocate memory|Unable to allocate", "out of memory", OUT_OF_MEMORY),
     (r"CUDA out of memory|OutOfMemoryError", "the GPU has too little memory", "use --device cpu, or a smaller volume"),
+    (r"MemoryError|can't allocate memory|Unable to allocate", "out of memory", OUT_OF_MEMORY),
     (r"No space left on device|Errno 28", "the disk is full", "free some space, then run again with --resume"),
     (r"Read-only file system|Errno 30", "the output folder cannot be written to", "choose another output folder"),
 ]

@@ -9,12 +9,12 @@ from typing import Any
 from nucseg import __version__
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 from nucseg.folders import prepare_output
-from nucseg.progress import printable
 from nucseg_launcher import record
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.engines.base import Engine, Job
 from nucseg_launcher.execution import Result, perform
+from nucseg_launcher.output import say
 
 
 def choose_model(method: MethodEntry, value: str | None, settings: dict[str, str]) -> Path | None:
@@ -59,7 +59,7 @@ def judge(findings: Sequence[Finding], *, only_tell: bool) -> None:
         if finding.severity == "error" and not only_tell:
             raise NucsegError(finding.message, finding.remedy, ENVIRONMENT)
         if finding.severity != "ok":
-            print(f"{finding.severity}: {finding.message}. Try: {finding.remedy}", file=sys.stderr, flush=True)
+            say(f"{finding.severity}: {finding.message}. Try: {finding.remedy}", sys.stderr)
 
 
 def script(engine: Engine, job: Job) -> str:
@@ -74,8 +74,8 @@ def launch(engine: Engine, job: Job) -> Result:
     # Until it is written again, nothing tells that this folder is complete.
     job.folder.status.unlink(missing_ok=True)
     record.write_text(job.folder.command, line + "\n")
-    print("The same without nucseg:")
-    print(printable(line), flush=True)
+    say("The same without nucseg:")
+    say(line)
     return perform(engine, job)
 
 

@@ -7,9 +7,10 @@ import re
 import sys
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol
 
 from nucseg.progress import printable
+from nucseg_launcher.output import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -88,13 +89,7 @@ class Display(Protocol):
 
 
 class PlainDisplay:
-    """Every line as it is: for log files, and for programs that read ``NN%``.
-
-    A reader that goes away (``nucseg run ... | head``) does not end the run.
-    """
-
-    def __init__(self) -> None:
-        self._read = True
+    """Every line as it is: for log files, and for programs that read ``NN%``."""
 
     def __enter__(self) -> PlainDisplay:
         return self
@@ -104,18 +99,11 @@ class PlainDisplay:
 
     def out(self, line: str) -> None:
         """Print to stdout."""
-        self._print(line, sys.stdout)
+        say(line)
 
     def err(self, line: str) -> None:
         """Print to stderr."""
-        self._print(line, sys.stderr)
-
-    def _print(self, line: str, stream: TextIO) -> None:
-        if self._read:
-            try:
-                print(printable(line), file=stream, flush=True)
-            except BrokenPipeError:
-                self._read = False
+        say(line, sys.stderr)
 
 
 class BarDisplay:

@@ -8,6 +8,7 @@ from nucseg.record import DONE, FAILED
 from nucseg_launcher.box import show_failure
 from nucseg_launcher.execution import Result
 from nucseg_launcher.layout import MethodFolder, OutFolder
+from nucseg_launcher.output import say
 from nucseg_launcher.record import NOT_DONE
 from nucseg_launcher.units import count_text, size_text
 
@@ -21,10 +22,10 @@ def tell(out: OutFolder, folder: MethodFolder, status: dict[str, Any], result: R
     nuclei = sum(image.get("nuclei") or 0 for image in done)
     peak = f", at most {size_text(result.peak_memory)} of memory" if result.peak_memory else ""
     spent = f"{duration(result.seconds)}{peak}"
-    print(f"\n{status['method']}: {len(done)} of {count_text(len(images), 'image')} done, {nuclei} nuclei, {spent}")
+    say(f"\n{status['method']}: {len(done)} of {count_text(len(images), 'image')} done, {nuclei} nuclei, {spent}")
     score = _mean_f1(done)
     if score:
-        print(score)
+        say(score)
     if done:
         rows = [
             ("labels", folder.labels),
@@ -35,8 +36,7 @@ def tell(out: OutFolder, folder: MethodFolder, status: dict[str, Any], result: R
         ]
         for name, path in rows:
             if path.exists():
-                print(f"  {name:13} {path}")
-    print(end="", flush=True)
+                say(f"  {name:13} {path}")
     if result.failure:
         _tell_failure(folder, status, result.failure)
 

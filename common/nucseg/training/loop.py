@@ -28,6 +28,9 @@ REPLAY = 256
 NEW_SHARE = 4
 """One patch in so many of a batch is new: on a CPU, making one costs as much as learning from it."""
 
+INTERVAL = 50
+"""Steps between two lines of the log, each with a checkpoint."""
+
 AVERAGING = 0.998
 """Decay per step of the exponential moving average of the weights, which is what gets saved."""
 
@@ -86,7 +89,6 @@ def fit(
     dict of str to torch.Tensor
         State dict of the moving average of the weights, on the CPU.
     """
-    torch.manual_seed(params.seed)
     keep_memory()
     module.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(module.parameters(), lr=params.learning_rate, weight_decay=1e-4)
@@ -99,12 +101,13 @@ def fit(
         optimiser.load_state_dict(state["optimiser"])
         average, step, spent = state["average"], state["step"], state["seconds"]
 
-    begun, window = time.monotonic() - spent, deque[dict[str, float]](maxlen=50)
+    begun, window = time.monotonic() - spent, deque[dict[str, float]](maxlen=INTERVAL)
     batches = _batches(make_sample, params, step, workers)
     module.train()
     while (done := _fraction(step, time.monotonic() - begun, params)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = params.learning_rate * _schedule(done, step)
+        torch.manual_seed((params.seed << 32) + step)
         inputs, *targets = (torch.from_numpy(array).to(device) for array in next(batches))
         inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
         with torch.autocast(device, torch.bfloat16):
@@ -117,15 +120,14 @@ def fit(
         _update_average(average, module, step)
         step += 1
         window.append({name: float(term.detach()) for name, term in terms.items()})
-        if step % 50 == 0:
-            means = {name: float(np.mean([terms[name] for terms in window])) for name in window[0]}
-            _log(log, step, time.monotonic() - begun, means)
-            report(done, f"step {step}, " + ", ".join(f"{name} {value:.4f}" for name, value in means.items()))
-        if step % 250 == 0:
+        if step % INTERVAL == 0:
             seconds = time.monotonic() - begun
+            means = {name: float(np.mean([terms[name] for terms in window])) for name in window[0]}
+            _log(log, step, seconds, means)
             with atomic_path(checkpoint) as part:
                 state = {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "average": average}
                 torch.save(state | {"step": step, "seconds": seconds}, part)
+            report(done, f"step {step}, " + ", ".join(f"{name} {value:.4f}" for name, value in means.items()))
     return {key: value.cpu().contiguous() for key, value in average.items()}
 
 

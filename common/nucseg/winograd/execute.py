@@ -83,7 +83,9 @@ class WinogradNetwork:
         self.divisor = tuple(max(axis) for axis in zip(*scales, strict=True))
         lanes = known.lanes
         self._weights = {
-            step: winograd_weights(step, lanes, bfloat16) if step.minimal else direct_weights(step, self._width(step.sources[0].value), lanes)
+            step: winograd_weights(step, lanes, bfloat16)
+            if step.minimal
+            else direct_weights(step, self._width(step.sources[0].value), lanes, bfloat16 and not self._small(step))
             for step in self.plan.steps
         }
         self._biases = {step: bias_of(step, lanes) for step in self.plan.steps}
@@ -112,10 +114,11 @@ class WinogradNetwork:
     def _compile(self) -> Library:
         module, lanes = ir.Module("nucseg"), self.processor.lanes
         kernels.emit_winograd(module, "winograd", lanes, self.bfloat16)
-        widths = {block_vectors(len(s.bias), lanes) for s in self.plan.steps if s.minimal}
+        kernels.emit_gathered(module, "gathered", lanes, self.bfloat16)
+        widths = {block_vectors(len(s.bias), lanes) for s in self.plan.steps}
         for rows, width in itertools.product(self.processor.rows, sorted(widths)):
             kernels.emit_product(module, f"product_{rows}_{width}", lanes, rows, width, self.bfloat16)
-        for name, shape in {self._direct_name(s): self._direct_shape(s) for s in self.plan.steps if not s.minimal}.items():
+        for name, shape in {self._kernel(s): self._direct_shape(s) for s in self.plan.steps if self._small(s)}.items():
             kernels.emit_direct(module, name, lanes, *shape)
         return Library(module)
 
@@ -124,8 +127,15 @@ class WinogradNetwork:
         width = block_vectors(len(step.bias), self.processor.lanes)
         return self.processor.rows[-1], width, self._width(step.sources[0].value), step.weight.shape[4], step.stride[2]
 
-    def _direct_name(self, step: Convolution) -> str:
-        return "direct_" + "_".join(map(str, self._direct_shape(step)))
+    def _small(self, step: Convolution) -> bool:
+        """Whether it reads the network's input, whose channels don't fill vectors."""
+        return step.sources[0].value is self.plan.input
+
+    def _kernel(self, step: Convolution) -> str:
+        """Name of its kernel."""
+        if self._small(step):
+            return "direct_" + "_".join(map(str, self._direct_shape(step)))
+        return "winograd" if step.minimal else "gathered"
 
     def _width(self, value: Value) -> int:
         """Channels that the array of a value holds."""
@@ -273,31 +283,31 @@ class _Run:
     def _prepare(self, step: Convolution) -> _Job:
         fields = self._winograd_fields(step) if step.minimal else self._direct_fields(step)
         names = kernels.WINOGRAD_FIELDS if step.minimal else kernels.DIRECT_FIELDS
-        name = "winograd" if step.minimal else self.net._direct_name(step)
         depth, height, _ = _level(self.shape, step.out)
         together = 2 if step.minimal else 1
         numbers = np.array([fields[n] for n in names], np.int64)
-        return _Job(self.net._library.function(name, 4), numbers, -(-height // together), together, depth)
+        return _Job(self.net._library.function(self.net._kernel(step), 4), numbers, -(-height // together), together, depth)
 
     def _common_fields(self, step: Convolution) -> dict[str, int]:
-        net = self.net
-        width = block_vectors(len(step.bias), net.processor.lanes)
+        net, lanes = self.net, self.net.processor.lanes
+        block = block_vectors(len(step.bias), lanes)
+        # minimal filtering counts tiles of 2 voxels
+        rows = self._rows(-(-_level(self.shape, step.out)[2] // (2 if step.minimal else 1)))
         return {
+            "rows": rows,
+            "gemm": net._library.address(f"product_{rows}_{block}"),
             "weights": net._weights[step].ctypes.data,
             "bias": net._biases[step].ctypes.data,
-            "blocks": len(net._biases[step]) // (width * net.processor.lanes),
+            "blocks": len(net._biases[step]) // (block * lanes),
+            "block_vectors": block,
             "floor": FLOOR[step.relu],
             "out": self._address(step.out),
             "out_ring": self.rings.get(step.out, NO_RING),
         }
 
     def _winograd_fields(self, step: Convolution) -> dict[str, int]:
-        net, lanes = self.net, self.net.processor.lanes
-        depth, height, width = _level(self.shape, step.out)
-        rows, block = self._rows(width), block_vectors(len(step.bias), lanes)
         fields = self._common_fields(step) | {
-            **{"depth": depth, "height": height, "width": width, "rows": rows, "block_vectors": block},
-            "gemm": net._library.address(f"product_{rows}_{block}"),
+            **dict(zip(("depth", "height", "width"), _level(self.shape, step.out), strict=True)),
             "residual": self._address(step.residual),
             "pooled": self._address(step.pooled),
             "pool_z": step.pool[0] if step.pool else 1,
@@ -308,7 +318,7 @@ class _Run:
             source = step.sources[i] if i < len(step.sources) else None
             fields |= {
                 f"source{i}": self._address(source.value) if source else 0,
-                f"vectors{i}": net._width(source.value) // lanes if source else 0,
+                f"vectors{i}": self.net._width(source.value) // self.net.processor.lanes if source else 0,
                 f"ring{i}": self.rings.get(source.value, NO_RING) if source else NO_RING,
                 **{f"shift_{a}{i}": source.shift[n] if source else 0 for n, a in enumerate("zyx")},
             }
@@ -318,31 +328,35 @@ class _Run:
         source = step.sources[0].value
         fields = self._common_fields(step) | {
             "source": self._address(source),
+            "vectors": self.net._width(source) // self.net.processor.lanes,
             "ring": self.rings.get(source, NO_RING),
             **dict(zip(("depth", "height", "width"), _level(self.shape, source), strict=True)),
             **dict(zip(("out_height", "out_width"), _level(self.shape, step.out)[1:], strict=True)),
-            **{"kernel_z": step.weight.shape[2], "kernel_y": step.weight.shape[3]},
-            **{"stride_z": step.stride[0], "stride_y": step.stride[1]},
         }
-        return fields | {f"before_{a}": step.before[n] for n, a in enumerate("zyx")}
+        for n, axis in enumerate("zyx"):
+            fields[f"kernel_{axis}"] = step.weight.shape[2 + n]
+            fields[f"stride_{axis}"] = step.stride[n]
+            fields[f"before_{axis}"] = step.before[n]
+        return fields
 
     def _address(self, value: Value | None) -> int:
         """Where the array of a value lies; 0 for one that is not kept."""
         return int(self.arrays[value].ctypes.data) if value in self.arrays else 0
 
-    def _rows(self, width: int) -> int:
-        """Height of the blocks that wastes least on rows of this width; each block also costs its set-up."""
-        tiles = -(-width // 2)
-        return min(self.net.processor.rows, key=lambda rows: -(-tiles // rows) * (rows + 1.5))
+    def _rows(self, count: int) -> int:
+        """Height of the blocks that wastes least on rows of `count`; each block also costs its set-up."""
+        return min(self.net.processor.rows, key=lambda rows: -(-count // rows) * (rows + 1.5))
 
     def _scratch(self, step: Convolution) -> int:
-        lanes, rows = self.net.processor.lanes, self.net.processor.rows[-1]
-        width = block_vectors(len(step.bias), lanes)
-        channels = sum(self.net._width(s.value) for s in step.sources)
-        if step.minimal:
-            return kernels.winograd_scratch(lanes, rows, channels // lanes, width)
+        net, lanes, rows = self.net, self.net.processor.lanes, self.net.processor.rows[-1]
+        block = block_vectors(len(step.bias), lanes)
+        channels = sum(net._width(s.value) for s in step.sources)
         _, _, z, y, x = step.weight.shape
-        return kernels.direct_scratch(rows, z * y, channels, x, step.stride[2])
+        if net._small(step):
+            return kernels.direct_scratch(rows, z * y, channels, x, step.stride[2])
+        if step.minimal:
+            return kernels.winograd_scratch(lanes, rows, channels // lanes, block)
+        return kernels.gathered_scratch(lanes, rows, z * y * x, channels // lanes, block)
 
     def _work(self, job: _Job, start: int = 0, stop: int | None = None) -> None:
         """Do a step for the planes from `start` to `stop`, on all threads."""

@@ -12,6 +12,7 @@ a tiled run begins (at even voxels) and whatever the number of threads: the same
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -35,10 +36,11 @@ transformed block sees nothing of source 0.
 """
 
 DIRECT_FIELDS = (
-    *("source", "ring", "depth", "height", "width", "out_height", "out_width", "kernel_z", "kernel_y"),
-    *("stride_z", "stride_y", "before_z", "before_y", "before_x", "weights", "bias", "blocks", "floor", "out", "out_ring"),
+    *("source", "vectors", "ring", "depth", "height", "width", "out_height", "out_width", "rows", "gemm"),
+    *("kernel_z", "kernel_y", "kernel_x", "stride_z", "stride_y", "stride_x", "before_z", "before_y", "before_x"),
+    *("weights", "bias", "blocks", "block_vectors", "floor", "out", "out_ring"),
 )
-"""The whole numbers that describe one direct convolution to its kernel."""
+"""The whole numbers that describe one convolution of another kind to its kernel."""
 
 
 def _fields(code: Code, names: tuple[str, ...]) -> dict[str, Any]:
@@ -46,9 +48,25 @@ def _fields(code: Code, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: code.load(code["p_job"], 8 * i, INT) for i, name in enumerate(names)}
 
 
-def _block_sums(code: Code, rows: int, vectors: int) -> list[list[Any]]:
-    """Registers for `rows` x `vectors` sums."""
-    return [[code.slots(code.vector) for _ in range(vectors)] for _ in range(rows)]
+def _sums(code: Code, rows: int, vectors: int) -> list[list[Any]]:
+    """Registers for `rows` x `vectors` vectors of sums, at zero."""
+    sums = [[code.slots(code.vector) for _ in range(vectors)] for _ in range(rows)]
+    for register in sum(sums, []):
+        code.b.store(code.zeros(), register)
+    return sums
+
+
+def _multiply_step(code: Code, sums: list[list[Any]], left: Any, row_bytes: int, right: Any, bfloat16: bool = False) -> None:
+    """Add to each row of sums the number (or pair) at `left`, `row_bytes` apart, times the vectors at `right`.
+
+    Loops have one such step per turn: unrolled further, LLVM loads ahead of the registers there are and spills.
+    """
+    weights = [code.load(right, v * code.bytes) for v in range(len(sums[0]))]
+    multiply = code.multiply_add_pairs if bfloat16 else code.multiply_add
+    for r, row in enumerate(sums):
+        value = code.spread(code.load(left, r * row_bytes, FLOAT))
+        for weight, register in zip(weights, row, strict=True):
+            code.b.store(multiply(value, weight, code.b.load(register)), register)
 
 
 def emit_product(module: ir.Module, name: str, lanes: int, rows: int, vectors: int, bfloat16: bool) -> None:
@@ -58,26 +76,22 @@ def emit_product(module: ir.Module, name: str, lanes: int, rows: int, vectors: i
     result (rows, vectors*lanes), and n. In bfloat16 both hold pairs along the summed axis.
     """
     code = Code(module, name, ("p_left", "p_right", "p_result", "n"), lanes)
-    b = code.b
     steps = lanes // 2 if bfloat16 else lanes
-    row_bytes = steps * 4
-    sums = _block_sums(code, rows, vectors)
-    for s in sum(sums, []):
-        b.store(code.zeros(), s)
-    multiply = code.multiply_add_pairs if bfloat16 else code.multiply_add
-    # One step per turn: unrolled further, LLVM loads ahead of the registers there are and spills.
+    sums = _sums(code, rows, vectors)
     with code.loop(0, code["n"]) as i, code.loop(0, steps) as step:
-        left = code.at(code["p_left"], code.add(code.mul(i, rows * row_bytes), code.mul(step, 4)))
+        left = code.at(code["p_left"], code.add(code.mul(i, rows * steps * 4), code.mul(step, 4)))
         right = code.at(code["p_right"], code.mul(code.add(code.mul(i, steps), step), vectors * code.bytes))
-        weights = [code.load(right, v * code.bytes) for v in range(vectors)]
-        for r in range(rows):
-            value = code.spread(code.load(left, r * row_bytes, FLOAT))
-            for v in range(vectors):
-                b.store(multiply(value, weights[v], b.load(sums[r][v])), sums[r][v])
+        _multiply_step(code, sums, left, steps * 4, right, bfloat16)
     for r in range(rows):
         for v in range(vectors):
-            code.store(b.load(sums[r][v]), code["p_result"], (r * vectors + v) * code.bytes)
-    b.ret_void()
+            code.store(code.b.load(sums[r][v]), code["p_result"], (r * vectors + v) * code.bytes)
+    code.b.ret_void()
+
+
+def _product(code: Code, job: dict[str, Any]) -> Any:
+    """The matrix product that a description names."""
+    kind = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, POINTER, INT]).as_pointer()
+    return code.b.inttoptr(job["gemm"], kind)
 
 
 def _into(code: Code, d: list[Any]) -> list[Any]:
@@ -130,8 +144,7 @@ def emit_winograd(module: ir.Module, name: str, lanes: int, bfloat16: bool) -> N
     left = code.at(products, code.mul(product_bytes, 64))
     source_rows, out_rows, residual_rows, pooled_rows = (code.slots(POINTER, n) for n in (32, 4, 4, 2))
     floor = code.spread(b.bitcast(b.trunc(job["floor"], ir.IntType(32)), FLOAT))
-    product_type = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, POINTER, INT]).as_pointer()
-    product = b.inttoptr(job["gemm"], product_type)
+    product = _product(code, job)
 
     def given(name: str) -> Any:
         return b.icmp_signed("!=", job[name], code.number(0))
@@ -275,28 +288,113 @@ def winograd_scratch(lanes: int, rows: int, vectors: int, block_vectors: int) ->
     return SPILL + 4 * lanes * ((2 * rows + 2) * 16 + 64 * rows * (block_vectors + vectors))
 
 
+class _Direct:
+    """What the two kernels for convolutions of any kernel size and stride have in common.
+
+    A unit is one row of outputs. The voxels that a block of outputs sees are gathered first, with zeros
+    outside the volume.
+    """
+
+    def __init__(self, module: ir.Module, name: str, lanes: int) -> None:
+        self.code = code = Code(module, name, ("p_job", "p_scratch", "start", "stop"), lanes)
+        self.job = _fields(code, DIRECT_FIELDS)
+        self.pointer = {n: code.b.inttoptr(self.job[n], POINTER) for n in ("source", "weights", "bias", "out")}
+        self.spill = code["p_scratch"]
+        self.gathered = code.at(self.spill, SPILL)
+        self.floor = code.spread(code.b.bitcast(code.b.trunc(self.job["floor"], ir.IntType(32)), FLOAT))
+        self.block_bytes = code.mul(self.job["block_vectors"], code.bytes)
+        self.out_bytes = code.mul(self.job["blocks"], self.block_bytes)
+
+    def finish(self, out_row: Any, x: Any, block: Any, vector: Any, value: Any) -> None:
+        """Add the bias, rectify and write one vector of an output voxel."""
+        code, b = self.code, self.code.b
+        channel = code.add(code.mul(block, self.block_bytes), code.mul(vector, code.bytes))
+        value = code.larger(b.fadd(value, code.load(self.pointer["bias"], channel)), self.floor)
+        place = code.at(out_row, code.add(code.mul(x, self.out_bytes), channel))
+        code.store(value, b.select(code.within(x, self.job["out_width"]), place, self.spill))
+
+    def input_row(self, out_z: Any, out_y: Any, line: Any) -> tuple[Any, Any]:
+        """Whether line `line` of the kernel meets the volume, and the voxel with which that row begins."""
+        code, b, job = self.code, self.code.b, self.job
+        z = code.sub(code.add(code.mul(out_z, job["stride_z"]), b.sdiv(line, job["kernel_y"])), job["before_z"])
+        y = code.sub(code.add(code.mul(out_y, job["stride_y"]), b.srem(line, job["kernel_y"])), job["before_y"])
+        inside = b.and_(code.within(z, job["depth"]), code.within(y, job["height"]))
+        row = code.add(code.mul(b.srem(z, job["ring"]), job["height"]), y)
+        return inside, code.mul(row, job["width"])
+
+    def emit(self, rows: Any, gather: Callable[..., None], multiply: Callable[..., None]) -> None:
+        """The loops over units, blocks of voxels and blocks of output channels."""
+        code, b, job = self.code, self.code.b, self.job
+        last = code.maximum(code.sub(job["out_width"], rows), 0)
+        with code.loop(code["start"], code["stop"]) as unit:
+            out_z, out_y = b.sdiv(unit, job["out_height"]), b.srem(unit, job["out_height"])
+            row = code.add(code.mul(b.srem(out_z, job["out_ring"]), job["out_height"]), out_y)
+            out_row = code.at(self.pointer["out"], code.mul(row, job["out_width"], self.out_bytes))
+            with code.loop(0, job["out_width"], rows) as x:
+                first = code.minimum(x, last)
+                gather(out_z, out_y, first)
+                with code.loop(0, job["blocks"]) as block:
+                    multiply(out_row, first, block)
+        b.ret_void()
+
+
+def emit_gathered(module: ir.Module, name: str, lanes: int, bfloat16: bool) -> None:
+    """A convolution of any kernel and stride over whole vectors of channels, as one matrix product.
+
+    Arguments: the description (`DIRECT_FIELDS`), scratch (`gathered_scratch` bytes), the units from and to.
+    """
+    parts = _Direct(module, name, lanes)
+    code, b, job = parts.code, parts.code.b, parts.job
+    value_bytes = code.bytes // 2 if bfloat16 else code.bytes
+    rows, vectors = job["rows"], job["vectors"]
+    lines, taps = code.mul(job["kernel_z"], job["kernel_y"]), job["kernel_x"]
+    length = code.mul(lines, taps, vectors)
+    left_bytes = code.mul(rows, value_bytes)
+    products, left = parts.gathered, code.at(parts.gathered, code.mul(rows, parts.block_bytes))
+    product = _product(code, job)
+
+    def gather(out_z: Any, out_y: Any, first: Any) -> None:
+        with code.loop(0, lines) as line:
+            inside, begin = parts.input_row(out_z, out_y, line)
+            with code.loop(0, taps) as tap, code.loop(0, rows) as r:
+                x = code.sub(code.add(code.mul(code.add(first, r), job["stride_x"]), tap), job["before_x"])
+                known = b.and_(inside, code.within(x, job["width"]))
+                source = code.at(parts.pointer["source"], code.mul(code.add(begin, x), vectors, code.bytes))
+                target = code.add(code.mul(code.add(code.mul(line, taps), tap), vectors, left_bytes), code.mul(r, value_bytes))
+                with code.loop(0, vectors) as v:
+                    address = b.select(known, code.at(source, code.mul(v, code.bytes)), parts.spill)
+                    value = b.select(known, code.load(address), code.zeros())
+                    place = code.add(target, code.mul(v, left_bytes))
+                    code.store(code.to_bfloat16(value) if bfloat16 else value, left, place)
+
+    def multiply(out_row: Any, first: Any, block: Any) -> None:
+        right_bytes = code.mul(job["block_vectors"], lanes * value_bytes)
+        weights = code.at(parts.pointer["weights"], code.mul(block, length, right_bytes))
+        b.call(product, [left, weights, products, length])
+        with code.loop(0, rows) as r, code.loop(0, job["block_vectors"]) as v:
+            value = code.load(products, code.add(code.mul(r, parts.block_bytes), code.mul(v, code.bytes)))
+            parts.finish(out_row, code.add(first, r), block, v, value)
+
+    parts.emit(rows, gather, multiply)
+
+
+def gathered_scratch(lanes: int, rows: int, taps: int, vectors: int, block_vectors: int) -> int:
+    """Bytes of scratch that such a convolution needs per thread."""
+    return SPILL + 4 * lanes * rows * (block_vectors + taps * vectors)
+
+
 def emit_direct(
     module: ir.Module, name: str, lanes: int, rows: int, vectors: int, channels: int, kernel_x: int, stride_x: int
 ) -> None:
-    """A convolution of any kernel and stride, as written.
+    """A convolution of any kernel and stride over few channels.
 
-    Arguments: the description (`DIRECT_FIELDS`), scratch (`direct_scratch` bytes), the units from and
-    to. The voxels that a block of `rows` outputs sees are gathered first, zero-padded.
+    Arguments: the description (`DIRECT_FIELDS`), scratch (`direct_scratch` bytes), the units from and to.
     """
-    code = Code(module, name, ("p_job", "p_scratch", "start", "stop"), lanes)
-    b = code.b
-    job = _fields(code, DIRECT_FIELDS)
-    source, weights, bias, out = (b.inttoptr(job[n], POINTER) for n in ("source", "weights", "bias", "out"))
+    parts = _Direct(module, name, lanes)
+    code, b, job = parts.code, parts.code.b, parts.job
     voxel_bytes = 4 * channels
     seen = (rows - 1) * stride_x + kernel_x
-    block_bytes = vectors * code.bytes
-    out_bytes = code.mul(job["blocks"], block_bytes)
-    last = code.maximum(code.sub(job["out_width"], rows), 0)
-    lines = code.mul(job["kernel_z"], job["kernel_y"])
-    length = kernel_x * channels
-    unrolled = kernel_x if channels == 1 else next(n for n in (4, 3, 2, 1) if length % n == 0)
-    spill, gathered = code["p_scratch"], code.at(code["p_scratch"], SPILL)
-    floor = code.spread(b.bitcast(b.trunc(job["floor"], ir.IntType(32)), FLOAT))
+    lines, length = code.mul(job["kernel_z"], job["kernel_y"]), kernel_x * channels
     copy = module.declare_intrinsic("llvm.memcpy", [POINTER, POINTER, INT])
     clear = module.declare_intrinsic("llvm.memset", [POINTER, INT])
     zero, steady = ir.Constant(ir.IntType(8), 0), ir.Constant(ir.IntType(1), 0)
@@ -306,59 +404,33 @@ def emit_direct(
         left = code.maximum(code.sub(0, x), 0)
         right = code.maximum(code.minimum(code.sub(job["width"], x), seen), left)
         with code.loop(0, lines) as line:
-            z = code.sub(code.add(code.mul(out_z, job["stride_z"]), b.sdiv(line, job["kernel_y"])), job["before_z"])
-            y = code.sub(code.add(code.mul(out_y, job["stride_y"]), b.srem(line, job["kernel_y"])), job["before_y"])
-            target = code.at(gathered, code.mul(line, seen * voxel_bytes))
-            inside = b.and_(code.within(z, job["depth"]), code.within(y, job["height"]))
+            inside, begin = parts.input_row(out_z, out_y, line)
+            target = code.at(parts.gathered, code.mul(line, seen * voxel_bytes))
             with b.if_else(inside) as (yes, no):
                 with yes:
-                    row = code.add(code.mul(b.srem(z, job["ring"]), job["height"]), y)
-                    begin = code.add(code.mul(row, job["width"]), x, left)
+                    source = code.at(parts.pointer["source"], code.mul(code.add(begin, x, left), voxel_bytes))
                     b.call(clear, [target, zero, code.mul(left, voxel_bytes), steady])
                     middle = code.at(target, code.mul(left, voxel_bytes))
-                    size = code.mul(code.sub(right, left), voxel_bytes)
-                    b.call(copy, [middle, code.at(source, code.mul(begin, voxel_bytes)), size, steady])
-                    rest = code.mul(code.sub(seen, right), voxel_bytes)
-                    b.call(clear, [code.at(target, code.mul(right, voxel_bytes)), zero, rest, steady])
+                    b.call(copy, [middle, source, code.mul(code.sub(right, left), voxel_bytes), steady])
+                    rest = code.at(target, code.mul(right, voxel_bytes))
+                    b.call(clear, [rest, zero, code.mul(code.sub(seen, right), voxel_bytes), steady])
                 with no:
                     b.call(clear, [target, zero, code.number(seen * voxel_bytes), steady])
 
-    def multiply(block: Any, out_row: Any, first: Any) -> None:
-        sums = _block_sums(code, rows, vectors)
-        for v in range(vectors):
-            start = code.load(bias, code.add(code.mul(block, block_bytes), v * code.bytes))
-            for r in range(rows):
-                b.store(start, sums[r][v])
-        block_weights = code.at(weights, code.mul(block, lines, length * block_bytes))
-        with code.loop(0, lines) as line, code.loop(0, length // unrolled) as part:
-            step = code.mul(part, unrolled)
-            left = code.at(gathered, code.add(code.mul(line, seen * voxel_bytes), code.mul(step, 4)))
-            right = code.at(block_weights, code.mul(code.add(code.mul(line, length), step), block_bytes))
-            for i in range(unrolled):
-                w = [code.load(right, i * block_bytes + v * code.bytes) for v in range(vectors)]
-                for r in range(rows):
-                    value = code.spread(code.load(left, r * stride_x * voxel_bytes + 4 * i, FLOAT))
-                    for v in range(vectors):
-                        b.store(code.multiply_add(value, w[v], b.load(sums[r][v])), sums[r][v])
+    def multiply(out_row: Any, first: Any, block: Any) -> None:
+        sums = _sums(code, rows, vectors)
+        weights = code.at(parts.pointer["weights"], code.mul(block, lines, length, parts.block_bytes))
+        with code.loop(0, lines) as line, code.loop(0, length) as step:
+            left = code.at(parts.gathered, code.add(code.mul(line, seen * voxel_bytes), code.mul(step, 4)))
+            right = code.at(weights, code.mul(code.add(code.mul(line, length), step), vectors * code.bytes))
+            _multiply_step(code, sums, left, stride_x * voxel_bytes, right)
         for r in range(rows):
-            x = code.add(first, r)
-            place = code.add(code.mul(x, out_bytes), code.mul(block, block_bytes))
-            address = b.select(code.within(x, job["out_width"]), code.at(out_row, place), spill)
             for v in range(vectors):
-                code.store(code.larger(b.load(sums[r][v]), floor), address, v * code.bytes)
+                parts.finish(out_row, code.add(first, r), block, v, b.load(sums[r][v]))
 
-    with code.loop(code["start"], code["stop"]) as unit:
-        out_z, out_y = b.sdiv(unit, job["out_height"]), b.srem(unit, job["out_height"])
-        row = code.add(code.mul(b.srem(out_z, job["out_ring"]), job["out_height"]), out_y)
-        out_row = code.at(out, code.mul(row, job["out_width"], out_bytes))
-        with code.loop(0, job["out_width"], rows) as x:
-            first = code.minimum(x, last)
-            gather(out_z, out_y, first)
-            with code.loop(0, job["blocks"]) as block:
-                multiply(block, out_row, first)
-    b.ret_void()
+    parts.emit(rows, gather, multiply)
 
 
 def direct_scratch(rows: int, lines: int, channels: int, kernel_x: int, stride_x: int) -> int:
-    """Bytes of scratch that a direct convolution needs per thread."""
+    """Bytes of scratch that such a convolution needs per thread."""
     return SPILL + 4 * lines * ((rows - 1) * stride_x + kernel_x) * channels

@@ -39,19 +39,23 @@ def winograd_weights(step: Convolution, lanes: int, bfloat16: bool) -> np.ndarra
     channels_in, channels_out = weight.shape[3:]
     width = block_vectors(channels_out, lanes) * lanes
     blocks = weight.reshape(64, channels_in, channels_out // width, width).transpose(2, 0, 1, 3).astype(np.float32)
-    if not bfloat16:
-        return np.ascontiguousarray(blocks)
-    pairs = blocks.reshape(*blocks.shape[:2], channels_in // 2, 2, width).swapaxes(3, 4)
-    return round_to_bfloat16(np.ascontiguousarray(pairs))
+    return _pairs(blocks) if bfloat16 else np.ascontiguousarray(blocks)
 
 
-def direct_weights(step: Convolution, channels_in: int, lanes: int) -> np.ndarray:
-    """Weights of a direct convolution, (block of outputs, Z, Y, X, input, output in the block)."""
+def direct_weights(step: Convolution, channels_in: int, lanes: int, bfloat16: bool) -> np.ndarray:
+    """Weights of another convolution, (block of outputs, Z, Y, X, input, output in the block), or in pairs."""
     weight = _padded_weight(step, [channels_in], lanes).astype(np.float32)
     channels_out = weight.shape[0]
     width = block_vectors(channels_out, lanes) * lanes
     blocks = weight.transpose(2, 3, 4, 1, 0).reshape(*weight.shape[2:], channels_in, channels_out // width, width)
-    return np.ascontiguousarray(np.moveaxis(blocks, 4, 0))
+    blocks = np.moveaxis(blocks, 4, 0)
+    return _pairs(blocks) if bfloat16 else np.ascontiguousarray(blocks)
+
+
+def _pairs(blocks: np.ndarray) -> np.ndarray:
+    """(..., input, output) in bfloat16 with pairs of inputs side by side: (..., pair, output, 2)."""
+    *others, channels_in, width = blocks.shape
+    return round_to_bfloat16(np.ascontiguousarray(blocks.reshape(*others, channels_in // 2, 2, width).swapaxes(-1, -2)))
 
 
 def round_to_bfloat16(array: np.ndarray) -> np.ndarray:

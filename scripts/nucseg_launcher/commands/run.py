@@ -10,6 +10,7 @@ from nucseg.errors import USAGE, NucsegError
 from nucseg_launcher.catalogue import MethodEntry, get_method
 from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import MethodFolder, OutFolder
+from nucseg_launcher.output import say
 from nucseg_launcher.settings import check_settings, parse_memory, split_settings
 from nucseg_launcher.units import count_text
 
@@ -102,7 +103,7 @@ def execute(args: argparse.Namespace) -> int:
 
     engine, note = choose_engine(args.engine)
     if note:
-        print(note, flush=True)
+        say(note)
     job = Job(
         id=os.urandom(4).hex(),
         method=method,

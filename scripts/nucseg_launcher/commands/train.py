@@ -9,6 +9,7 @@ from nucseg.errors import USAGE, NucsegError
 from nucseg_launcher.catalogue import get_method
 from nucseg_launcher.commands.run import add_run_options
 from nucseg_launcher.layout import MethodFolder
+from nucseg_launcher.output import say
 from nucseg_launcher.settings import parse_memory, split_settings
 
 DESCRIPTION = """\
@@ -62,7 +63,7 @@ def execute(args: argparse.Namespace) -> int:
         )
     engine, note = choose_engine(args.engine)
     if note:
-        print(note, flush=True)
+        say(note)
     job = Job(
         id=os.urandom(4).hex(),
         method=method,
@@ -103,5 +104,5 @@ def _train(engine: Any, job: Any) -> int:
             title = f"training {job.method.name}: {status['status']}"
             show_failure(title, result.failure.cause, result.failure.hint, job.folder.stderr)
         else:
-            print(f"\n{job.method.name}: trained in {duration(result.seconds)}\n  model  {job.folder.model}")
+            say(f"\n{job.method.name}: trained in {duration(result.seconds)}\n  model  {job.folder.model}")
     return result.exit_code

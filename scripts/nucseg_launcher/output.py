@@ -1,0 +1,20 @@
+"""Words to the user during a run."""
+
+import os
+import sys
+from typing import TextIO
+
+from nucseg.progress import printable
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line at once, on stdout unless another stream is named.
+
+    A reader that goes away (``nucseg run ... | head``) does not end a run that takes hours: from
+    then on nothing is shown.
+    """
+    stream = stream or sys.stdout
+    try:
+        print(printable(text), file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,163 @@
+"""The launcher as a user starts it: a process of its own, with the small method of tests/methods."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from nucseg.formats import write_labels
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SOURCES = os.pathsep.join(str(REPOSITORY / folder) for folder in ("common", "scripts", "."))
+NO_ENGINE = "unix:///nonexistent/docker.sock"
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts `nucseg` with words and waits for it."""
+
+    root: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PYTHONPATH": SOURCES,
+            "NUCSEG_ROOT": str(self.root),
+            "DOCKER_HOST": NO_ENGINE,
+            "OMP_NUM_THREADS": "1",
+            **self.variables,
+        }
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "nucseg_launcher", *map(str, words)]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=self.environment()
+        )
+
+    def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def make_root(folder: Path) -> Path:
+    """A root with the test method and its descriptor, as a repository has them."""
+    (folder / "descriptors").mkdir(parents=True)
+    (folder / "images").symlink_to(REPOSITORY / "tests" / "methods" / "images")
+    variables = {**os.environ, "PYTHONPATH": SOURCES, "NUCSEG_ROOT": str(folder), "NUCSEG_METHOD": "threshold"}
+    command = [sys.executable, "-m", "nucseg.app", "--describe"]
+    described = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    (folder / "descriptors" / "threshold.json").write_text(described.stdout, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_root(tmp_path_factory.mktemp("launcher") / "root")
+
+
+@pytest.fixture(scope="session")
+def nucseg(root: Path) -> Launcher:
+    return Launcher(root)
+
+
+def write_volume(path: Path, centres: int = 2) -> None:
+    """A bright ball per centre, along X, on a dark background; OME-TIFF, ZYX, 0.5 µm."""
+    z, y, x = np.indices((12, 16, 16 * centres))
+    data = np.full(z.shape, 10, np.uint16)
+    for index in range(centres):
+        data[(z - 6) ** 2 + (y - 8) ** 2 + (x - 8 - 16 * index) ** 2 < 16] = 1000
+    sizes = {f"PhysicalSize{axis}": 0.5 for axis in "ZYX"}
+    tifffile.imwrite(path, data, ome=True, photometric="minisblack", metadata={"axes": "ZYX", **sizes})
+
+
+@pytest.fixture(scope="session")
+def two_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two volumes; the second one's name is awkward."""
+    folder = tmp_path_factory.mktemp("images")
+    write_volume(folder / "a.tif", 2)
+    write_volume(folder / "b, second (µm).tif", 3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def truth(two_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ground truth of `two_images`."""
+    from scipy import ndimage
+
+    from nucseg.formats import list_images
+
+    folder = tmp_path_factory.mktemp("truth")
+    for path in list_images(two_images):
+        write_labels(
+            folder / path.name, ndimage.label(tifffile.imread(path) > 100)[0].astype(np.uint16), (0.5, 0.5, 0.5)
+        )
+    return folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of the test method."""
+
+    out: Path
+    result: subprocess.CompletedProcess[str]
+
+    @property
+    def folder(self) -> Path:
+        return self.out / "methods" / "threshold"
+
+
+@pytest.fixture(scope="session")
+def finished(nucseg: Launcher, two_images: Path, truth: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """`nucseg run` on two images with ground truth; tests may look at it and resume it, not change it."""
+    out = tmp_path_factory.mktemp("finished") / "out"
+    return Run(
+        out,
+        nucseg(
+            "run",
+            "threshold",
+            two_images,
+            out,
+            "--gt",
+            truth,
+            "--engine",
+            "process",
+            "--device",
+            "cpu",
+            "--set",
+            "sigma=0.5",
+        ),
+    )
+
+
+@pytest.fixture
+def slow_images(tmp_path: Path) -> Path:
+    """Two volumes; with ``--set fault=slow`` the second takes a minute."""
+    folder = tmp_path / "slow images"
+    folder.mkdir()
+    write_volume(folder / "a.tif")
+    write_volume(folder / "slow.tif")
+    return folder
+
+
+@pytest.fixture
+def read_until() -> Callable[[subprocess.Popen[str], str], str]:
+    """Read a process's stdout until a text occurs; return what was read."""
+
+    def read(process: subprocess.Popen[str], text: str) -> str:
+        assert process.stdout
+        seen = ""
+        for line in process.stdout:
+            seen += line
+            if text in line:
+                return seen
+        raise AssertionError(f"{text!r} never came:\n{seen}\n{process.stderr.read() if process.stderr else ''}")
+
+    return read

@@ -1,0 +1,234 @@
+"""Commands that run nothing: help, lists, checks before a run, the dry run."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nucseg import __version__
+from nucseg.errors import NucsegError
+from nucseg_launcher.settings import parse_memory
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@pytest.mark.parametrize("word", ["--help", "--version", "list"])
+def test_starts_at_once(nucseg, word):
+    # CPU time, so that a busy machine doesn't fail the test; on a quiet one it is the time that passes.
+    seconds = []
+    for _ in range(3):
+        before = cpu_seconds()
+        assert nucseg(word).returncode == 0
+        seconds.append(cpu_seconds() - before)
+    assert min(seconds) < 0.3
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed(nucseg):
+    code = """
+import sys
+from nucseg_launcher.main import main
+main(["list"])
+print({"numpy", "torch", "matplotlib", "docker", "requests", "rich", "tifffile"} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=nucseg.environment()
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_version_is_the_library_s(nucseg):
+    assert nucseg("--version").stdout.strip() == f"nucseg {__version__}"
+
+
+def test_without_a_command_the_usage_is_shown(nucseg):
+    done = nucseg()
+    assert done.returncode == 2
+    assert "usage: nucseg" in done.stderr
+
+
+def test_list_names_the_folders_of_images_that_have_a_descriptor(tmp_path, root, nucseg):
+    (tmp_path / "images" / "base").mkdir(parents=True)
+    (tmp_path / "images" / "threshold").mkdir()
+    shutil.copytree(root / "descriptors", tmp_path / "descriptors")
+    shutil.copy(root / "descriptors" / "threshold.json", tmp_path / "descriptors" / "gone.json")
+
+    listed = type(nucseg)(tmp_path)("list").stdout
+
+    assert listed.startswith("threshold  Blur, Otsu's threshold and connected components")
+    assert "base" not in listed
+    assert "gone" not in listed
+
+
+def test_info_tells_default_range_and_choices_of_every_parameter(nucseg):
+    text = nucseg("info", "threshold").stdout
+    assert "sigma=0.0   Sigma (0.0 to 10.0)" in text
+    assert "connectivity=face   Connectivity (one of face, corner)" in text
+    assert "use_gpu=true   Use a GPU (true or false)" in text
+    assert "cytomine" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "cause", "hint"),
+    [
+        (["info", "treshold"], 2, "no method 'treshold'", "did you mean threshold?"),
+        (["run", "threshold", "{absent}", "{out}"], 2, "the input folder {absent} does not exist", "spelling"),
+        (["run", "threshold", "{image}", "{out}"], 2, "is a file", "folder it lies in"),
+        (["run", "threshold", "{empty}", "{out}"], 2, "is empty", "put .tif"),
+        (["run", "threshold", "{text}", "{out}"], 2, "no TIFF image", "convert"),
+        (["run", "threshold", "{images}", "{images}/out"], 2, "lies in, the input folder", "outside"),
+        (["run", "threshold", "{images}", "{out}", "--gt", "{empty}"], 2, "no image has a ground truth", "file name"),
+        (
+            ["run", "threshold", "{images}", "{out}", "--set", "sgima=1"],
+            2,
+            "no parameter 'sgima'",
+            "did you mean sigma?",
+        ),
+        (["run", "threshold", "{images}", "{out}", "--set", "sigma"], 2, "has no value", "--set sigma=value"),
+        (
+            ["run", "threshold", "{images}", "{out}", "--set", "sigma=11"],
+            2,
+            "out of range: 0.0 to 10.0",
+            "info threshold",
+        ),
+        (["run", "threshold", "{images}", "{out}", "--set", "sigma=big"], 2, "not a number", "info threshold"),
+        (
+            ["run", "threshold", "{images}", "{out}", "--set", "min_voxels=1.5"],
+            2,
+            "not a whole number",
+            "info threshold",
+        ),
+        (["run", "threshold", "{images}", "{out}", "--set", "use_gpu=maybe"], 2, "neither true nor false", "info"),
+        (["run", "threshold", "{images}", "{out}", "--set", "connectivity=edge"], 2, "one of face, corner", "info"),
+        (["run", "threshold", "{images}", "{out}", "--set", "sigma=1", "--set", "sigma=2"], 2, "given twice", "once"),
+        (["run", "threshold", "{images}", "{out}", "--model", "nice"], 2, "no model nice", "shipped models: general"),
+        (["run", "threshold", "{images}", "{out}", "--model", "./nice"], 2, "no model ./nice", "folder"),
+        (["run", "threshold", "{images}", "{out}", "--memory", "much"], 2, "not an amount of memory", "8g"),
+        (["run", "threshold", "{images}", "{out}", "--memory", "4g"], 3, "--memory needs a container", "leave it out"),
+        (["run", "threshold", "{images}", "{out}", "--engine", "docker"], 3, "no container engine answers", "process"),
+        (["train", "threshold", "{images}", "{absent}", "{out}"], 2, "the folder of labels {absent}", "spelling"),
+        (["build", "threshold"], 3, "build_images.py is missing", "repository"),
+        (["pull", "threshold"], 3, "no container engine answers", "start Docker"),
+    ],
+)
+def test_mistakes_end_before_anything_is_made(tmp_path, nucseg, two_images, words, code, cause, hint):
+    names = {name: tmp_path / name for name in ("absent", "empty", "text", "out")}
+    names["empty"].mkdir()
+    names["text"].mkdir()
+    (names["text"] / "notes.txt").write_text("no image")
+    names |= {"images": two_images, "image": two_images / "a.tif"}
+
+    done = nucseg(*(word.format(**names) for word in words))
+
+    assert done.returncode == code
+    box = done.stderr
+    assert cause.format(**names) in box
+    assert hint in box
+    # The cause comes first, then one thing to try.
+    assert box.index("Cause:") < box.index("Try:")
+    assert "Traceback" not in box
+    assert not names["out"].exists()
+
+
+def test_the_name_of_a_root_that_is_none_is_told(tmp_path, nucseg):
+    done = type(nucseg)(tmp_path)("list")
+    assert done.returncode == 3
+    assert f"NUCSEG_ROOT is {tmp_path}" in done.stderr
+
+
+def test_an_output_folder_that_cannot_be_written_is_told(tmp_path, nucseg, two_images):
+    (tmp_path / "file").write_text("")
+    done = nucseg("run", "threshold", two_images, tmp_path / "file" / "out", "--engine", "process")
+    assert done.returncode in (2, 3)
+    assert "Cause:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_dry_run_prints_a_script_that_does_the_same_and_makes_nothing(tmp_path, nucseg, two_images, finished):
+    out = tmp_path / "it's here"
+    words = [
+        "run",
+        "threshold",
+        two_images,
+        out,
+        "--engine",
+        "process",
+        "--device",
+        "cpu",
+        "--set",
+        "sigma=0.5",
+        "--dry-run",
+    ]
+
+    dry = nucseg(*words)
+
+    assert dry.returncode == 0
+    assert not out.exists()
+    subprocess.run(["bash", "-e", "-c", dry.stdout], check=True, capture_output=True, env=nucseg.environment())
+    for path in two_images.iterdir():
+        written = out / "methods" / "threshold" / "labels" / path.name
+        assert written.read_bytes() == (finished.folder / "labels" / path.name).read_bytes()
+
+
+def test_without_an_engine_the_process_engine_is_taken_with_one_line(tmp_path, nucseg, two_images):
+    done = nucseg("run", "threshold", two_images, tmp_path / "out", "--dry-run")
+    assert done.returncode == 0
+    first, *script = done.stdout.splitlines()
+    assert "plain process" in first
+    assert "no container engine answers" in first
+    assert "nucseg.app" in script[-1]
+
+
+def test_doctor_gives_a_remedy_for_every_finding_that_is_not_ok(nucseg):
+    done = nucseg("doctor")
+    assert done.returncode == 3
+    lines = done.stdout.splitlines()
+    bad = [index for index, line in enumerate(lines) if line.startswith(("warning", "error"))]
+    assert any("no container engine answers" in lines[index] for index in bad)
+    assert all(lines[index + 1].lstrip().startswith("-> ") for index in bad)
+    assert {"python", "processor", "memory", "disk", "user", "GPU"} <= {line[8:20].strip() for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("512m", 512 * 2**20), ("1.5g", 3 * 2**29), ("2 GiB", 2**31), ("8GB", 2**33)]
+)
+def test_memory_is_understood_as_docker_does(text, expected):
+    assert parse_memory(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "-1g", "5x", "1k", "nan", "inf"])
+def test_what_is_no_memory_is_refused(text):
+    with pytest.raises(NucsegError, match="not an amount"):
+        parse_memory(text)
+
+
+def test_installed_without_the_repository_the_descriptors_are_found(tmp_path):
+    for name in ("common", "scripts", "descriptors"):
+        ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+        shutil.copytree(REPOSITORY / name, tmp_path / "source" / name, ignore=ignored)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    # The build tools and the dependencies are those of the environment that runs the tests.
+    packages = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
+    (packages / "tests.pth").write_text(str(Path(pytest.__file__).parents[1]))
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "NUCSEG_ROOT")}
+    sources = [tmp_path / "source" / name for name in ("common", "scripts")]
+    install = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", *sources]
+    subprocess.run(install, check=True, env=environment, capture_output=True)
+    shutil.rmtree(tmp_path / "source")
+
+    program = tmp_path / "venv" / "bin" / "nucseg"
+    listed = subprocess.run([program, "list"], env=environment, capture_output=True, text=True)
+    built = subprocess.run([program, "build", "stardist3d"], env=environment, capture_output=True, text=True)
+
+    assert "stardist3d" in listed.stdout
+    assert built.returncode == 3
+    assert "needs the nucseg repository" in built.stderr

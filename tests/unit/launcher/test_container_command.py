@@ -1,0 +1,99 @@
+"""What is decided about a container, without an engine."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from nucseg_launcher.checks.preflight import disk_space
+from nucseg_launcher.engines.docker import read_stats
+from nucseg_launcher.engines.docker_client import container_user, has_nvidia_runtime
+from nucseg_launcher.engines.runspec import Mount, RunSpec, command_words, sdk_options
+
+
+def spec(**changes: object) -> RunSpec:
+    values: dict = {
+        "name": "nucseg-x-1",
+        "image": "nucseg/x:v1",
+        "arguments": ("--in", "/data", "--sigma=-1"),
+        "mounts": (Mount(Path("/my, folder: µ"), "/data"), Mount(Path("/out"), "/out", read_only=False)),
+        "user": "1000:1000",
+        "labels": (("org.nucseg.run", "1"),),
+    }
+    return RunSpec(**values | changes)
+
+
+def options_of(words: list[str], name: str) -> list[str]:
+    return [words[index + 1] for index, word in enumerate(words) if word == name]
+
+
+def test_a_container_gets_no_more_than_it_needs():
+    words = command_words(spec())
+    assert {"--init", "--read-only", "--rm"} <= set(words)
+    assert options_of(words, "--network") == ["none"]
+    assert options_of(words, "--cap-drop") == ["ALL"]
+    assert options_of(words, "--security-opt") == ["no-new-privileges"]
+    assert options_of(words, "--user") == ["1000:1000"]
+    assert not {"--gpus", "--memory", "--privileged", "-v"} & set(words)
+    assert words[-4:] == ["nucseg/x:v1", "--in", "/data", "--sigma=-1"]
+
+
+def test_a_path_with_comma_colon_and_blank_stays_one_mount_in_both_forms():
+    data, out = (next(csv.reader([word])) for word in options_of(command_words(spec()), "--mount"))
+    assert data == ["type=bind", "source=/my, folder: µ", "target=/data", "readonly"]
+    assert out == ["type=bind", "source=/out", "target=/out"]
+    mounts = sdk_options(spec())["mounts"]
+    assert [(m["Source"], m["Target"], m["ReadOnly"]) for m in mounts] == [
+        ("/my, folder: µ", "/data", True),
+        ("/out", "/out", False),
+    ]
+
+
+def test_memory_and_gpu_are_in_both_forms_when_they_are_asked_for():
+    asked = spec(memory=2**30, shared_memory=2**28, gpus=True)
+    words, options = command_words(asked), sdk_options(asked)
+    assert options_of(words, "--memory") == [str(options["mem_limit"])] == [str(2**30)]
+    assert options_of(words, "--shm-size") == [str(options["shm_size"])] == [str(2**28)]
+    assert options_of(words, "--gpus") == ["all"]
+    assert options["device_requests"][0]["Count"] == -1
+    assert not {"mem_limit", "device_requests"} & set(sdk_options(spec()))
+
+
+def test_a_gpu_runtime_is_seen_in_what_the_engine_says():
+    assert has_nvidia_runtime({"Runtimes": {"runc": {}, "nvidia": {}}})
+    assert has_nvidia_runtime(
+        {"Runtimes": {"runc": {}}, "DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=0"}]}
+    )
+    assert not has_nvidia_runtime({"Runtimes": {"runc": {}}, "DiscoveredDevices": None})
+
+
+def test_in_a_rootless_engine_root_is_the_caller():
+    assert container_user({"SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}) == "0:0"
+    assert container_user({"SecurityOptions": None}) != ""
+
+
+def test_memory_of_a_sample_leaves_the_page_cache_out():
+    stats = {
+        "memory_stats": {"usage": 500, "stats": {"inactive_file": 100}},
+        "cpu_stats": {"cpu_usage": {"total_usage": 3_000}, "system_cpu_usage": 20_000, "online_cpus": 2},
+        "precpu_stats": {"cpu_usage": {"total_usage": 1_000}, "system_cpu_usage": 10_000},
+    }
+    sample = read_stats(stats, 1.5)
+    assert sample is not None
+    assert (sample.seconds, sample.memory, sample.cpu) == (1.5, 400, pytest.approx(40.0))
+    assert read_stats({"memory_stats": {}, "cpu_stats": {}}, 1.0) is None
+
+
+def test_too_little_disk_space_is_found_before_the_run(tmp_path):
+    image = tmp_path / "big.tif"
+    image.touch()
+    assert disk_space([image], tmp_path / "not" / "there").severity == "ok"
+    # A sparse file of 8 EB minus one block takes no space itself; not every file system has such.
+    try:
+        with image.open("r+b") as file:
+            file.truncate(8 * 10**12)
+    except OSError:
+        pytest.skip("no sparse files here")
+    finding = disk_space([image], tmp_path)
+    assert finding.severity in ("warning", "error")
+    assert finding.remedy

@@ -1,0 +1,56 @@
+"""Pairs are found by name and checked before training starts."""
+
+import numpy as np
+import pytest
+
+from nucseg.errors import USAGE, NucsegError
+from nucseg.formats import write_labels, write_volume
+from nucseg.training.pairs import find_pairs
+
+PERCENTILES = (1.0, 99.8)
+
+
+def nuclei(shape=(20, 30, 30)):
+    labels = np.zeros(shape, np.int32)
+    labels[4:12, 4:12, 4:12] = 1
+    labels[4:12, 12:20, 4:12] = 2
+    return labels
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "images", tmp_path / "labels"
+
+
+def write(folders, name, labels, image=None, voxel_size=(1.0, 0.5, 0.5)):
+    noise = np.random.default_rng(0).integers(50, 90, labels.shape)
+    write_volume(folders[0] / name, (noise + 500 * (labels > 0)).astype(np.uint16) if image is None else image, voxel_size)
+    write_labels(folders[1] / name, labels, voxel_size)
+
+
+def test_a_pair_knows_the_size_of_its_nuclei(folders):
+    write(folders, "a.tif", nuclei())
+    (pair,) = find_pairs(*folders, PERCENTILES)
+    assert pair.name == "a"
+    # 8 x 8 x 8 voxels of 1 x 0.5 x 0.5 µm are 1,024 cubes of 0.5 µm.
+    assert pair.diameter == pytest.approx(np.cbrt(1024 * 6 / np.pi))
+    assert sorted(pair.centres.tolist()) == [[7.5, 7.5, 7.5], [7.5, 15.5, 7.5]]
+
+
+def test_every_unfit_pair_is_named_at_once(folders):
+    write(folders, "good.tif", nuclei())
+    write(folders, "empty.tif", np.zeros((20, 30, 30), np.int32))
+    write(folders, "shape.tif", nuclei(), np.zeros((20, 30, 31), np.uint16))
+    mask = np.zeros((20, 30, 30), np.int32)
+    mask[2:5, 2:5, 2:5] = mask[10:15, 10:15, 10:15] = 1
+    write(folders, "mask.tif", mask)
+    write(folders, "alone.tif", nuclei())
+    (folders[1] / "alone.tif").unlink()
+    with pytest.raises(NucsegError) as error:
+        find_pairs(*folders, PERCENTILES)
+    assert error.value.exit_code == USAGE
+    for words in ("alone.tif: no label image", "empty.tif: no nucleus", "mask.tif: the labels are a mask", "shape.tif: the image has"):
+        assert words in error.value.cause
+    assert "good.tif" not in error.value.cause
