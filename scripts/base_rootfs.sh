@@ -24,13 +24,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # The merged-usr hook and usr-is-merged together keep out usrmerge, which drags in the full perl (47 MB).
+echo "base_rootfs: making $tag from Debian packages${mirror:+ of $mirror} (about half a minute)"
 mmdebstrap --quiet --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --include=usr-is-merged,python3,python3-venv,ca-certificates,tini \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --customize-hook='ln -s python3 "$1/usr/local/bin/python"' \
     --customize-hook='rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*' \
-    "$suite" "$work/rootfs.tar" ${mirror:+"$mirror"}
+    "$suite" "$work/rootfs.tar" ${mirror:+"$mirror"} >"$work/log" 2>&1 ||
+    { tail -n 20 "$work/log" >&2; die "mmdebstrap failed. Try: apt-get update, or DEBIAN_MIRROR=URL scripts/base_rootfs.sh"; }
 
 docker import \
     -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \

@@ -164,6 +164,11 @@ def revision() -> str:
     return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
+def build_environment() -> dict[str, str]:
+    """The environment of ``docker build``: older clients build with BuildKit only when told to."""
+    return {**os.environ, "DOCKER_BUILDKIT": "1"}
+
+
 def build(docker: str, dockerfile: Path, tags: Sequence[str], arguments: dict[str, str], extra: Sequence[str]) -> None:
     """Run one ``docker build`` and say what came of it."""
     command = [docker, "build", "--file", str(dockerfile), *extra]
@@ -175,7 +180,7 @@ def build(docker: str, dockerfile: Path, tags: Sequence[str], arguments: dict[st
     for tag in tags:
         command += ["--tag", tag]
     start = time.monotonic()
-    done = subprocess.run([*command, str(ROOT)], env={**os.environ, "DOCKER_BUILDKIT": "1"})
+    done = subprocess.run([*command, str(ROOT)], env=build_environment())
     if done.returncode:
         raise NucsegError(f"{tags[0]} could not be built", "look at the messages of the build above", ENVIRONMENT)
     size = subprocess.run(

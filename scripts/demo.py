@@ -4,17 +4,20 @@ One volume is real microscopy (C. elegans nuclei, from the stardist package, wit
 is simulated. Runs the launcher as a user would, in a container when an engine answers.
 """
 
-import os
 import shutil
 import sys
 from pathlib import Path
 
+from nucseg_launcher.catalogue import get_method
+from nucseg_launcher.engines.docker_client import connect
 from nucseg_launcher.main import main as nucseg
 
+from nucseg.errors import NucsegError
 from nucseg.formats import write_labels, write_volume
 from nucseg.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
+METHOD = "stardist3d"
 
 
 def write_demo_volumes(images: Path, labels: Path) -> None:
@@ -33,15 +36,26 @@ def write_demo_volumes(images: Path, labels: Path) -> None:
     write_labels(labels / "simulated_tissue.tif", truth, volume.voxel_size)
 
 
+def choose_engine() -> str:
+    """Docker where it answers and has the image or can build it; else a plain process."""
+    try:
+        client = connect()
+    except NucsegError as error:
+        print(f"The demo runs as a plain process (--engine process): {error.cause}.")
+        return "process"
+    if client.images.list(get_method(METHOD).image) or nucseg(["build", METHOD]) == 0:
+        return "docker"
+    print("The demo runs as a plain process (--engine process): the image could not be built.")
+    return "process"
+
+
 def main() -> int:
-    """Run the demo and say where its results are."""
+    """Run the demo; the launcher says where the results are."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "demo")
-    write_demo_volumes(folder / "images", folder / "truth")
-    os.environ.setdefault("NUCSEG_ROOT", str(ROOT))
-    shutil.rmtree(folder / "out", ignore_errors=True)
-    return nucseg(
-        ["run", "stardist3d", str(folder / "images"), str(folder / "out"), "--gt", str(folder / "truth")]
-    )
+    images, truth, out = (folder / name for name in ("images", "truth", "results"))
+    write_demo_volumes(images, truth)
+    shutil.rmtree(out, ignore_errors=True)
+    return nucseg(["run", METHOD, str(images), str(out), "--gt", str(truth), "--engine", choose_engine()])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", OMP_NUM_THR
 
 import numpy as np
 
+CANDIDATES = 1200
+
 
 def main() -> None:
     """Work through the job file."""
@@ -38,7 +40,7 @@ def _published_model(folder: Path) -> Any:
 
 
 def _random_model(case: dict[str, Any], image: np.ndarray) -> Any:
-    """A model whose random weights still give a few per cent of candidates of a plausible size."""
+    """A model whose random weights still give `CANDIDATES` of a plausible size."""
     from stardist.models import Config3D, StarDist3D
 
     folder, rng = Path(case["folder"]), np.random.default_rng(case["seed"])
@@ -57,7 +59,10 @@ def _random_model(case: dict[str, Any], image: np.ndarray) -> Any:
     network.set_weights(weights)
     prob, dist = model.predict(image, n_tiles=None)[:2]
     logit = np.log(np.clip(prob, 1e-6, 1 - 1e-6) / np.clip(1 - prob, 1e-6, 1))
-    _rescale(network.get_layer("prob"), logit[..., None], mean=-1.5, spread=1.0)
+    standard = np.sort((logit - logit.mean()) / logit.std(), axis=None)
+    prob_thresh = case["thresholds"][0][0]
+    mean = np.log(prob_thresh / (1 - prob_thresh)) - standard[-min(CANDIDATES, logit.size // 5)]
+    _rescale(network.get_layer("prob"), logit[..., None], mean, spread=1.0)
     _rescale(network.get_layer("dist"), dist, mean=case["radius"], spread=0.2 * case["radius"])
     network.save_weights(str(folder / "weights_best.h5"))
     (folder / "thresholds.json").write_text(json.dumps(dict(zip(("prob", "nms"), case["thresholds"][0], strict=True))))

@@ -27,7 +27,7 @@ LADDER = tuple(6.0 * 1.45**step for step in range(8))
 
 REFINEMENTS = 2
 
-LOOK = 112**3
+LOOK = 96**3
 """Voxels of the part that the network looks at to measure the diameter."""
 
 
@@ -125,9 +125,9 @@ def choose_zoom(volume: Volume, declared: Mapping[str, Any], diameter: float) ->
 def measure_diameter(volume: Volume, wanted: float, look: Callable[[Triple, Region], Sizes]) -> float:
     """Diameter of the nuclei in voxels of size `isotropic(volume)`, as the network sees them.
 
-    The network looks at a part of the volume at each of `LADDER`'s scales. At the right one, what it
-    finds has the size that it was trained at, and it finds most. That scale is then refined by
-    the size found.
+    The network looks at a part of the volume at each of `LADDER`'s scales. It is surest of what it
+    sees at the scale that it was trained at, so the scale with the highest mean probability counts,
+    refined by the sizes found there.
 
     Parameters
     ----------
@@ -138,34 +138,27 @@ def measure_diameter(volume: Volume, wanted: float, look: Callable[[Triple, Regi
         From a zoom and a window of the source to the diameters (n,), in voxels of the view, and
         the probabilities (n,) of the nuclei that the network finds there.
 
-    Raises
-    ------
-    NucsegError
-        When no nucleus is found at any scale.
+    Returns
+    -------
+    float
+        0 when no nucleus is found at any scale.
     """
-    best, diameter = 0.0, 0.0
-    for guess in LADDER:
-        score, found = _look_at(volume, guess, wanted, look)
-        if score > best:
-            best, diameter = score, found
-    if not diameter:
-        return diameter
-    for _ in range(REFINEMENTS):
-        score, found = _look_at(volume, diameter, wanted, look)
-        diameter = found or diameter
+    _, diameter = max(_look_at(volume, guess, wanted, look) for guess in LADDER)
+    for _ in range(REFINEMENTS if diameter else 0):
+        diameter = _look_at(volume, diameter, wanted, look)[1] or diameter
     return diameter
 
 
 def _look_at(volume: Volume, guess: float, wanted: float, look: Callable[[Triple, Region], Sizes]) -> tuple[float, float]:
-    """Evidence for nuclei of the size that is looked for, and the diameter of what was found."""
+    """How sure the network is of nuclei of about the size looked for, and the diameter of what was found."""
     zoom = zoom_to_diameter(volume, guess, wanted)
     window = busiest_window(volume, zoom)
     sizes, probabilities = look(zoom, window)
     fits = (sizes > wanted / 2) & (sizes < wanted * 2)
     if not fits.any():
         return 0.0, 0.0
-    seen = float(np.prod([(s.stop - s.start) * z for s, z in zip(window, zoom, strict=True)]))
-    evidence = float((probabilities * sizes**3)[fits].sum()) / seen
+    # A single object found with luck must not outweigh many.
+    evidence = float(probabilities[fits].sum()) / (fits.sum() + 1)
     return evidence, guess * float(np.median(sizes[fits])) / wanted
 
 

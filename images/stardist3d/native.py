@@ -39,3 +39,30 @@ def quiet_native_code() -> Iterator[None]:
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+@contextlib.contextmanager
+def single_threaded_native_code() -> Iterator[None]:
+    """Within this block, stardist's compiled loops run on one thread.
+
+    Its suppression adds up the mean extents of the candidates from all threads without a lock, so
+    that with several threads the same input may give different results.
+    """
+    openmp = _openmp_of_stardist()
+    threads = openmp.omp_get_max_threads() if openmp else 1
+    if openmp:
+        openmp.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        if openmp:
+            openmp.omp_set_num_threads(threads)
+
+
+def _openmp_of_stardist() -> ctypes.CDLL | None:
+    """The OpenMP library that came with stardist (torch has another); None if it has none of its own."""
+    import stardist.lib.stardist3d  # noqa: F401  (loads it)
+
+    with open("/proc/self/maps") as maps:  # noqa: PTH123
+        paths = {line.split(maxsplit=5)[5].strip() for line in maps if "libgomp" in line and "stardist" in line}
+    return ctypes.CDLL(paths.pop()) if paths else None

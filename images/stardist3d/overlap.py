@@ -15,6 +15,8 @@ and (a, b, c) are looked up in a table over all offsets.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -24,11 +26,22 @@ KEEPS, SUPPRESSES, OPEN = 0, 1, 2
 SLACK = 1e-3
 """Relative margin of volumes, far above the rounding of float32."""
 
-FRACTIONS = 8
+FRACTIONS = 12
 """Places tried along a ray."""
 
-# Scalar code only: array expressions and reductions multiply the time that numba takes to compile.
-compiled = njit(nogil=True, error_model="numpy")
+UNSTRETCHED = np.ones(3)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile with numba on first use, and keep the result on disk where there is a place for it.
+
+    Only scalar code is used here: array expressions and reductions multiply the time of compilation.
+    """
+    try:
+        return njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # numba found no writable folder
+        return njit(nogil=True, error_model="numpy")(function)
+
 
 
 @compiled
@@ -184,51 +197,102 @@ def _count_common(voxels, n, offset, box, point, inverse_dist, margin, faces, ta
 
 
 @compiled
-def _hull_overlap(sign, offset, dist, inverse_dist, reach, vertices, inverse, faces, determinants, table, margin):  # type: ignore[no-untyped-def]
-    """Least volume of what the convex hulls of two polyhedra have in common.
-
-    `dist` is of one, `inverse_dist` of the other, and sign * offset leads from the other's centre to
-    the one's. Along each ray of the one it goes out as far as the point is in both: the hull of such
-    points is in both hulls. `reach` is scratch.
-    """
+def _inside(z, y, x, inverse, inverse_dist, faces, table, margin):  # type: ignore[no-untyped-def]
+    """Whether an offset, which need not be a whole number of voxels, is surely in a polyhedron."""
     face, _, half = table
-    for k in range(-1, len(dist)):
-        if k >= 0:
-            reach[k] = 0.0
+    if abs(z) > half[0] or abs(y) > half[1] or abs(x) > half[2]:
+        return False
+    k = ((round(z) + half[0]) * (2 * half[1] + 1) + round(y) + half[1]) * (2 * half[2] + 1) + round(x) + half[2]
+    f = _triangle(inverse, z, y, x, face[k])
+    gauge = 0.0
+    for c in range(3):
+        m = inverse[f, c]
+        gauge += (m[0] * z + m[1] * y + m[2] * x) * inverse_dist[faces[f, c]]
+    return gauge <= 1 - margin
+
+
+@compiled
+def _hull_overlap(share, i, j, offset, dist, rays, table, room, margin):  # type: ignore[no-untyped-def]
+    """Least volume of what the convex hulls of i and j have in common.
+
+    From a base point, `share` of the way from i to j, it goes out along each ray as far as the point
+    is in both polyhedra: the hull of such points is in both hulls.
+    """
+    vertices, faces, determinants, inverse = rays
+    inverse_i, inverse_j, reach = room[0][0], room[0][1], room[0][2]
+    z0, y0, x0 = share * offset[0], share * offset[1], share * offset[2]
+    for k in range(-1, len(reach)):
+        found = -1.0
+        length = dist[i if share == 0 else j, max(k, 0)] if k >= 0 else 0.0
         for t in range(FRACTIONS):
-            step = 0.0 if k < 0 else (1 - t / FRACTIONS) * dist[k]
-            v = vertices[max(k, 0)]
-            z = sign * offset[0] + step * v[0]
-            y = sign * offset[1] + step * v[1]
-            x = sign * offset[2] + step * v[2]
-            if abs(z) > half[0] or abs(y) > half[1] or abs(x) > half[2]:
-                continue
-            near = ((round(z) + half[0]) * (2 * half[1] + 1) + round(y) + half[1]) * (2 * half[2] + 1)
-            f = _triangle(inverse, z, y, x, face[near + round(x) + half[2]])
-            m = inverse[f]
-            total = 0.0
-            for c in range(3):
-                total += (m[c, 0] * z + m[c, 1] * y + m[c, 2] * x) * inverse_dist[faces[f, c]]
-            if total <= 1 - margin:
-                if k >= 0:
-                    reach[k] = step
+            step = 0.99 * (1 - t / FRACTIONS) * length  # the end of a ray is on the border
+            z, y, x = z0, y0, x0
+            if k >= 0:
+                z += step * vertices[k, 0]
+                y += step * vertices[k, 1]
+                x += step * vertices[k, 2]
+            if _inside(z, y, x, inverse, inverse_i, faces, table, margin) and _inside(
+                z - offset[0], y - offset[1], x - offset[2], inverse, inverse_j, faces, table, margin
+            ):
+                found = step
                 break
-        else:
-            if k < 0:
-                return 0.0  # the centre itself is outside
+        if k >= 0:
+            reach[k] = max(0.0, found)
+        elif found < 0:
+            return 0.0
     return _star_volume(reach, faces, determinants)
 
 
 @compiled
-def _outside_kernel(dist, z, y, x, vertices, faces, margin):  # type: ignore[no-untyped-def]
-    """Whether an offset from the centre is surely outside of one of the planes of the triangles."""
-    for f in range(len(faces)):
-        ia, ib, ic = faces[f, 0], faces[f, 1], faces[f, 2]
-        az, ay, ax, pz, py, px, qz, qy, qx = _edges(dist, vertices, ia, ib, ic, (1.0, 1.0, 1.0))
+def _kernel_overlap(i, j, offset, dist, rays, room, margin):  # type: ignore[no-untyped-def]
+    """Least and largest volume that upstream finds for what the kernels of i and j have in common.
+
+    The kernel is where all planes of a polyhedron's triangles are in front. Upstream looks for the
+    common kernel from the middle between the centres, and finds none where that is outside. From
+    there, the nearest plane along each ray gives a polyhedron inside of the kernel, and any one
+    plane a bound of what is in a triangle's cone.
+    """
+    vertices, faces, determinants = rays[0], rays[1], rays[2]
+    reach, planes, nearest = room[0][2], room[1], room[2]
+    n_faces = len(faces)
+    sure = True
+    for p in range(2 * n_faces):
+        f = p % n_faces
+        sign = -0.5 if p < n_faces else 0.5
+        az, ay, ax, pz, py, px, qz, qy, qx = _edges(
+            dist[i if p < n_faces else j], vertices, faces[f, 0], faces[f, 1], faces[f, 2], UNSTRETCHED
+        )
         nz, ny, nx = px * qy - py * qx, pz * qx - px * qz, py * qz - pz * qy
-        if nz * (z - az) + ny * (y - ay) + nx * (x - ax) > margin * math.sqrt(nz * nz + ny * ny + nx * nx):
-            return True
-    return False
+        length = math.sqrt(nz * nz + ny * ny + nx * nx) + 1e-30
+        height = nz * (az + sign * offset[0]) + ny * (ay + sign * offset[1]) + nx * (ax + sign * offset[2])
+        if height < -margin * length:
+            return 0.0, 0.0
+        sure = sure and height > margin * length
+        planes[p, 0], planes[p, 1], planes[p, 2] = nz / height, ny / height, nx / height
+    if not sure:
+        return 0.0, np.inf
+    for k in range(len(reach)):
+        steepest = 0.0
+        nearest[k] = 0
+        for p in range(2 * n_faces):
+            slope = planes[p, 0] * vertices[k, 0] + planes[p, 1] * vertices[k, 1] + planes[p, 2] * vertices[k, 2]
+            if slope > steepest:
+                steepest = slope
+                nearest[k] = p
+        reach[k] = 1 / steepest
+    most = 0.0
+    for f in range(n_faces):
+        least = np.inf
+        for c in range(3):
+            p = nearest[faces[f, c]]
+            product = 1.0
+            for e in range(3):
+                k = faces[f, e]
+                slope = planes[p, 0] * vertices[k, 0] + planes[p, 1] * vertices[k, 1] + planes[p, 2] * vertices[k, 2]
+                product *= 1 / slope if slope > 0 else np.inf
+            least = min(least, product)
+        most += least * determinants[f]
+    return _star_volume(reach, faces, determinants), most / 6
 
 
 @compiled
@@ -242,14 +306,13 @@ def _invert(dist, result):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, margin, scratch):  # type: ignore[no-untyped-def]
+def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, margin, room):  # type: ignore[no-untyped-def]
     """Whether survivor i suppresses candidate j: `KEEPS`, `SUPPRESSES`, or `OPEN`.
 
-    `voxels` and `n_voxels` are what `inside_voxels` gives for i, with n_voxels -1 for unknown;
-    `scratch[0]` holds the inverse distances of i.
+    `voxels` and `n_voxels` are what `inside_voxels` gives for i, with n_voxels -1 for unknown.
     """
     dist, points, volumes, boxes, radii = shapes
-    vertices, faces, determinants, inverse = rays
+    vertices, faces = rays[0], rays[1]
     half = table[2]
     offset = (points[j, 0] - points[i, 0], points[j, 1] - points[i, 1], points[j, 2] - points[i, 2])
     smaller = min(volumes[i], volumes[j]) + 1e-10
@@ -267,21 +330,18 @@ def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, marg
     for axis in range(3):
         if max(points[j, axis] - boxes[j, 2 * axis], boxes[j, 2 * axis + 1] - points[j, axis]) > half[axis]:
             return OPEN
-    largest = max(_invert(dist[j], scratch[1]), _invert(dist[i], scratch[0]))
+    largest = max(_invert(dist[j], room[0][1]), _invert(dist[i], room[0][0]))
     least, most_voxels = _count_common(
-        voxels, n_voxels, offset, boxes[j], points[j], scratch[1], margin, faces, table, needed + 2
+        voxels, n_voxels, offset, boxes[j], points[j], room[0][1], margin, faces, table, needed + 2
     )
     if least > needed + 2:
         # The voxel count will suppress j unless the common hull is too small to come to that test.
-        for sign in (1, -1):
-            one, other = (j, 0) if sign > 0 else (i, 1)
-            volume = _hull_overlap(
-                sign, offset, dist[one], scratch[other], scratch[2], vertices, inverse, faces, determinants, table,
-                2 * margin * largest,
-            )  # fmt: skip
+        for share in (1.0, 0.0, 0.5):
+            volume = _hull_overlap(share, i, j, offset, dist, rays, table, room, 2 * margin * largest)
             if volume > needed * (1 + SLACK):
                 return SUPPRESSES
-        return OPEN
+        kernel, _ = _kernel_overlap(i, j, offset, dist, rays, room, margin)
+        return SUPPRESSES if kernel > needed * (1 + SLACK) else OPEN
     if most_voxels >= needed - 2:
         return OPEN
     # The voxel count will keep j unless the common kernel, or the spheres in it, suppress it before.
@@ -289,12 +349,10 @@ def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, marg
     z, y, x = z + 1, y + 1, x + 1
     body = min(z * y * x, most_voxels + z * y + y * x + z * x + z + y + x + 1)
     if body > needed * (1 - SLACK):
-        # Upstream looks for the kernel from the middle between the centres, and finds none where that is outside.
-        z, y, x = offset[0] / 2, offset[1] / 2, offset[2] / 2
-        if not (
-            _outside_kernel(dist[i], z, y, x, vertices, faces, margin)
-            or _outside_kernel(dist[j], -z, -y, -x, vertices, faces, margin)
-        ):
+        kernel, most = _kernel_overlap(i, j, offset, dist, rays, room, margin)
+        if kernel > needed * (1 + SLACK):
+            return SUPPRESSES
+        if most > needed * (1 - SLACK):
             return OPEN
     inner = _common_sphere(
         _inner_radius(dist[i], vertices, faces, stretch), _inner_radius(dist[j], vertices, faces, stretch), offset, stretch
@@ -305,7 +363,7 @@ def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, marg
 
 
 @compiled
-def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stretch, table, voxels, margin, scratch):  # type: ignore[no-untyped-def]
+def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stretch, table, voxels, margin, room):  # type: ignore[no-untyped-def]
     """Let the survivors of [start, stop) suppress, in order, until one meets a pair that stays open.
 
     Parameters
@@ -325,8 +383,10 @@ def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stre
         Upstream's anisotropy.
     table : tuple
         (face, coefficients, half), see `offset_table`.
-    voxels, scratch : arrays
-        Room to work: (voxels of the table, 4) int16 and (3, n_rays) float64.
+    voxels : int16 (voxels of the table, 4)
+        Room to work.
+    room : tuple
+        More of it: float64 (3, n_rays), float64 (2 * n_faces, 3), int64 (n_rays,).
     margin : float
         By how many voxels upstream's borders may be off for its rounding.
 
@@ -361,10 +421,10 @@ def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stre
                     if not _touch(boxes[i], boxes[j]):
                         continue
                     if n_voxels == -2:
-                        _invert(dist[i], scratch[0])
-                        n_voxels = inside_voxels(scratch[0], margin, boxes[i], points[i], faces, table, voxels)
+                        _invert(dist[i], room[0][0])
+                        n_voxels = inside_voxels(room[0][0], margin, boxes[i], points[i], faces, table, voxels)
                     answer = decide(
-                        i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, margin, scratch
+                        i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, margin, room
                     )
                     if answer == SUPPRESSES:
                         alive[j] = False

@@ -75,6 +75,8 @@ class StarDistSegmenter:
         declared = self.info["input"]
         limits = percentile_range(volume.data, *declared["percentiles"])
         zoom = choose_zoom(volume, declared, diameter)
+        if diameter and "nucleus_diameter_voxels" not in declared:
+            say("warning: the model doesn't say which diameter it was trained at: --nucleus_diameter has no effect")
         if zoom is None:
             progress(0.0, "measuring the nucleus diameter")
 
@@ -85,7 +87,8 @@ class StarDistSegmenter:
             wanted = declared["nucleus_diameter_voxels"]
             measured = measure_diameter(volume, wanted, look) * isotropic(volume)
             unit = "µm" if volume.voxel_size else "voxels"
-            say(f"{volume.source.name}: nucleus diameter measured as {measured:.3g} {unit}")
+            found = f"measured as {measured:.3g} {unit}" if measured else "not measured: no nucleus found at any scale"
+            say(f"{volume.source.name}: nucleus diameter {found}")
             zoom = choose_zoom(volume, declared, measured) or (1.0, 1.0, 1.0)
         return View(volume, zoom, limits)
 

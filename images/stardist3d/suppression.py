@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from images.stardist3d.native import quiet_native_code
+from images.stardist3d.native import quiet_native_code, single_threaded_native_code
 from nucseg.errors import NucsegError
 
 Report = Callable[[float, str], None]
 
-FEW = 300
+FEW = 1000
 """Up to so many candidates, upstream's code is done before ours is compiled."""
 
 TABLE_VOXELS = 4_000_000
@@ -134,13 +134,13 @@ class _Suppression:
         margin = 1e-4 + 64 * 2.0**-24 * (float(np.abs(boxes).max()) + 1)
         alive = np.ones(n, bool)
         open_pairs = np.empty(n, np.int64)
-        scratch = np.empty((3, n_rays))
+        room = (np.empty((3, n_rays)), np.empty((2 * len(self.faces), 3)), np.empty(n_rays, np.int64))
         cells = _cells(self.points, boxes)
         start, began = 0, time.monotonic()
         while start < n:
             stop = min(n, (start // STEP + 1) * STEP)
             start, n_open = overlap.advance(
-                start, stop, alive, cells, open_pairs, self.threshold, shapes, rays, stretch, table, voxels, margin, scratch
+                start, stop, alive, cells, open_pairs, self.threshold, shapes, rays, stretch, table, voxels, margin, room
             )
             if n_open:
                 self.deferred += n_open
@@ -180,7 +180,7 @@ class _Suppression:
         """Survivors by upstream's code alone."""
         if not len(self.prob):
             return np.zeros(0, bool)
-        with quiet_native_code():
+        with quiet_native_code(), single_threaded_native_code():
             return self._native(self.dist, self.points.astype(np.float32), self.prob, use_kdtree=1)
 
     def _native(self, dist: np.ndarray, points: np.ndarray, prob: np.ndarray, use_kdtree: int) -> np.ndarray:
@@ -192,7 +192,7 @@ class _Suppression:
 
     def _settle(self, i: int, others: np.ndarray, alive: np.ndarray) -> None:
         """Let survivor i suppress some others by upstream's code, pair by pair."""
-        with quiet_native_code():
+        with quiet_native_code(), single_threaded_native_code():
             for j in others:
                 alive[j] = self._survives(int(j), beside=i)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from nucseg import __version__
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
-from nucseg.folders import prepare_output
 from nucseg_launcher import record
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.checks import Finding
@@ -68,8 +67,7 @@ def script(engine: Engine, job: Job) -> str:
 
 
 def launch(engine: Engine, job: Job) -> Result:
-    """Make the folder, print and note the command, and run it. The folder must be locked by the caller."""
-    prepare_output(job.folder.path)
+    """Print and note the command, and run it. The caller has made the folder and locked it."""
     line = engine.line(job)
     # Until it is written again, nothing tells that this folder is complete.
     job.folder.status.unlink(missing_ok=True)

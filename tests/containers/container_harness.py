@@ -90,7 +90,7 @@ class Image:
         self.remove(name)
         return Finished(state["ExitCode"], logs.stdout, logs.stderr, state["OOMKilled"])
 
-    def wait_for(self, name: str, text: str, seconds: float = 120) -> None:
+    def wait_for(self, name: str, text: str, seconds: float = 300) -> None:
         """Wait until a running container has said something."""
         end = time.monotonic() + seconds
         while text not in docker("logs", name).stdout:

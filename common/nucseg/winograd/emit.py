@@ -165,6 +165,16 @@ class Code:
         stored = self.b.store(value, self.b.bitcast(self.at(pointer, offset), value.type.as_pointer()))
         stored.align = 4
 
+    def prefetch(self, pointer: Any, offset: Any) -> None:
+        """Ask for the cache line at `pointer` plus `offset` bytes."""
+        kind = ir.IntType(32)
+        hints = [ir.Constant(kind, n) for n in (0, 3, 1)]
+        name = "llvm.prefetch.p0"
+        known = self.module.globals.get(name)
+        if known is None:
+            known = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [POINTER, kind, kind, kind]), name)
+        self.b.call(known, [self.at(pointer, offset), *hints])
+
     def zeros(self) -> Any:
         """A vector of zeros."""
         return ir.Constant(self.vector, [0.0] * self.lanes)

@@ -6,7 +6,8 @@ import itertools
 import math
 import mmap
 import queue
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,8 @@ class WinogradNetwork:
         self._biases = {step: bias_of(step, lanes) for step in self.plan.steps}
         self._library = self._compile()
         self._pool = ThreadPoolExecutor(threads, "winograd")
-        self._buffers = _Buffers()
+        self._outputs = _Outputs()
+        self._arena = _memory(0)
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run on float32 (N, C, Z, Y, X); axes ZYX multiples of what the network divides them by."""
@@ -103,13 +105,9 @@ class WinogradNetwork:
         return tuple(np.stack(outputs) for outputs in zip(*runs, strict=True))
 
     def bytes_per_voxel(self, shape: Triple) -> float:
-        """Memory at the peak of a run on a volume of this shape, per voxel."""
-        peak = now = 0
-        for group, new, done in self._schedule():
-            now += sum(self._size(v, shape) for v in new)
-            peak = max(peak, now + self._ring(group, shape)[0])
-            now -= sum(self._size(v, shape) for v in done)
-        return 4 * self.plan.input.channels + peak / math.prod(shape)
+        """Memory at the peak of a run on a volume of this shape, per voxel: input, intermediates and outputs."""
+        outputs = sum(self._size(v, shape) for v in self.plan.outputs)
+        return 4 * self.plan.input.channels + (self._memory_plan(shape)[1] + outputs) / math.prod(shape)
 
     def _compile(self) -> Library:
         module, lanes = ir.Module("nucseg"), self.processor.lanes
@@ -155,21 +153,22 @@ class WinogradNetwork:
         planes = min(slab + 2 * group.halo + 2, depth + depth % 2)
         return plane * planes, planes, slab
 
-    def _schedule(self) -> Iterator[tuple[_Group, list[Value], list[Value]]]:
-        """Each group with the arrays that it makes, and those that nobody needs after it."""
-        last: dict[Value, int] = {}
+    def _memory_plan(self, shape: Triple) -> tuple[dict[Value, int], int]:
+        """Offset of each intermediate array in one block of memory, and the block's size."""
+        lives: dict[Value, list[int]] = {}
         for i, group in enumerate(self.groups):
             for step in group.steps:
-                last.update(dict.fromkeys(step.reads, i))
-        last.update(dict.fromkeys(self.plan.outputs, len(self.groups)))
-        alive: list[Value] = []
-        for i, group in enumerate(self.groups):
-            made = [step.out for step in (group.followers or [group.leader]) if step.out in last]
-            made += [step.pooled for step in group.steps if step.pooled is not None]
-            alive += made
-            done = [value for value in alive if last.get(value, i) <= i]
-            alive = [value for value in alive if value not in done]
-            yield group, made, done
+                for value in step.reads:
+                    if value in lives:
+                        lives[value][2] = i
+                for made in (step.out, step.pooled):
+                    if made is not None and made not in self.plan.outputs:
+                        ring = step is group.leader and made is step.out and bool(group.followers)
+                        lives[made] = [self._ring(group, shape)[0] if ring else self._size(made, shape), i, i]
+        read = {value for step in self.plan.steps for value in step.reads}
+        wanted = {value: life for value, life in lives.items() if value in read}
+        offsets, size = _place([(-(-size // 64) * 64, first, last) for size, first, last in wanted.values()])
+        return dict(zip(wanted, offsets, strict=True)), size
 
 
 def _level(shape: Triple, value: Value) -> Triple:
@@ -201,32 +200,47 @@ def _group(plan: Plan) -> list[_Group]:
     return groups
 
 
-class _Buffers:
-    """Memory that is used again: fresh memory costs as much time as the arithmetic on it."""
+class _Outputs:
+    """Memory of results, used again when the caller has let go of them: fresh memory costs time to get."""
 
     def __init__(self) -> None:
-        self.free: list[np.ndarray] = []
+        self.free: list[mmap.mmap] = []
 
     def take(self, size: int) -> np.ndarray:
-        """At least `size` bytes, of any content."""
-        fitting = [b for b in self.free if size <= b.size <= size + size // 4]
-        if fitting:
-            best = min(fitting, key=lambda b: b.size)
-            self.free = [b for b in self.free if b is not best]
-            return best
-        return fresh(size)
+        """A float32 array of at least `size` bytes, of any content."""
+        fitting = [b for b in self.free if size <= len(b) <= 2 * size]
+        memory = min(fitting, key=len) if fitting else _memory(size)
+        # What did not fit belongs to another shape of volume.
+        self.free = [b for b in self.free if b is not memory] if fitting else []
+        array = np.frombuffer(memory, np.float32)
+        weakref.finalize(array, self.free_again, memory).atexit = False
+        return array
 
-    def give(self, buffer: np.ndarray) -> None:
-        """Hand a buffer back."""
-        self.free.append(buffer)
+    def free_again(self, memory: mmap.mmap) -> None:
+        """Called when the last view of an array is gone."""
+        self.free.append(memory)
 
 
-def fresh(size: int) -> np.ndarray:
-    """New memory in large pages, where the kernel has them: they come 4 times faster."""
-    memory = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+def _memory(size: int) -> mmap.mmap:
+    """New memory, in large pages where the kernel has them: those come several times faster."""
+    memory = mmap.mmap(-1, max(size, 4), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, np.uint8)
+    return memory
+
+
+def _place(lives: list[tuple[int, int, int]]) -> tuple[list[int], int]:
+    """Offsets in one block of memory for arrays of (bytes, first step, last step), and its size."""
+    offsets = [0] * len(lives)
+    placed: list[int] = []
+    for i in sorted(range(len(lives)), key=lambda i: -lives[i][0]):
+        size, first, last = lives[i]
+        for other in sorted(placed, key=lambda o: offsets[o]):
+            together = lives[other][1] <= last and first <= lives[other][2]
+            if together and offsets[other] < offsets[i] + size and offsets[i] < offsets[other] + lives[other][0]:
+                offsets[i] = offsets[other] + lives[other][0]
+        placed.append(i)
+    return offsets, max((offset + life[0] for offset, life in zip(offsets, lives, strict=True)), default=0)
 
 
 class _Run:
@@ -235,7 +249,15 @@ class _Run:
     def __init__(self, network: WinogradNetwork, image: np.ndarray) -> None:
         self.net = network
         self.shape: Triple = image.shape[:3]
-        self.arrays: dict[Value, np.ndarray] = {network.plan.input: image}
+        offsets, size = network._memory_plan(self.shape)
+        if len(network._arena) < size:
+            network._arena = _memory(size)
+        self.arena = np.frombuffer(network._arena, np.uint8)
+        self.made = {v: network._outputs.take(network._size(v, self.shape)) for v in network.plan.outputs}
+        self.addresses = {network.plan.input: image.ctypes.data}
+        self.addresses |= {value: self.arena.ctypes.data + offset for value, offset in offsets.items()}
+        self.addresses |= {value: array.ctypes.data for value, array in self.made.items()}
+        self.image = image  # its address is in use
         self.rings: dict[Value, int] = {}
         widest = max(network._width(s.value) for step in network.plan.steps for s in step.sources)
         self.zeros = np.zeros(widest * self.shape[2], np.float32)
@@ -245,29 +267,21 @@ class _Run:
 
     def outputs(self) -> list[np.ndarray]:
         """Run; the outputs as (C, Z, Y, X)."""
-        net = self.net
-        for group, made, done in net._schedule():
-            for value in made:
-                size = net._size(value, self.shape)
-                self.arrays[value] = fresh(size) if value in net.plan.outputs else net._buffers.take(size)
+        for group in self.net.groups:
             self._run_group(group)
-            for value in done:
-                net._buffers.give(self.arrays.pop(value))
         results = []
-        for value in net.plan.outputs:
-            size = net._size(value, self.shape)
-            array = self.arrays[value][:size].view(np.float32).reshape(*_level(self.shape, value), -1)
+        for value, array in self.made.items():
+            array = array[: self.net._size(value, self.shape) // 4].reshape(*_level(self.shape, value), -1)
             results.append(np.moveaxis(array[..., : value.channels], -1, 0))
         return results
 
     def _run_group(self, group: _Group) -> None:
-        size, planes, slab = self.net._ring(group, self.shape)
+        _, planes, slab = self.net._ring(group, self.shape)
         leader = group.leader
         if not group.followers:
             self._work(self._prepare(leader))
             return
-        ring = self.net._buffers.take(size)
-        self.arrays[leader.out], self.rings[leader.out] = ring, planes
+        self.rings[leader.out] = planes
         lead, follow = self._prepare(leader), [self._prepare(step) for step in group.followers]
         depth = _level(self.shape, leader.out)[0]
         done = 0
@@ -278,7 +292,6 @@ class _Run:
             for job in follow:
                 self._work(job, start, stop)
             done = ahead
-        self.net._buffers.give(self.arrays.pop(leader.out))
 
     def _prepare(self, step: Convolution) -> _Job:
         fields = self._winograd_fields(step) if step.minimal else self._direct_fields(step)
@@ -341,7 +354,7 @@ class _Run:
 
     def _address(self, value: Value | None) -> int:
         """Where the array of a value lies; 0 for one that is not kept."""
-        return int(self.arrays[value].ctypes.data) if value in self.arrays else 0
+        return 0 if value is None else self.addresses.get(value, 0)
 
     def _rows(self, count: int) -> int:
         """Height of the blocks that wastes least on rows of `count`; each block also costs its set-up."""

@@ -140,7 +140,7 @@ def emit_winograd(module: ir.Module, name: str, lanes: int, bfloat16: bool) -> N
 
     spill = code["p_scratch"]
     columns = code.at(spill, SPILL)
-    products = code.at(columns, code.mul(code.add(code.mul(rows, 2), 2), 16 * vector_bytes))
+    products = code.at(columns, 4 * 16 * vector_bytes)
     left = code.at(products, code.mul(product_bytes, 64))
     source_rows, out_rows, residual_rows, pooled_rows = (code.slots(POINTER, n) for n in (32, 4, 4, 2))
     floor = code.spread(b.bitcast(b.trunc(job["floor"], ir.IntType(32)), FLOAT))
@@ -184,33 +184,42 @@ def emit_winograd(module: ir.Module, name: str, lanes: int, bfloat16: bool) -> N
     def transform_input(s: int, first_tile: Any) -> None:
         first_vector = code.number(0) if s == 0 else job["vectors0"]
         voxel_bytes = code.mul(job[f"vectors{s}"], vector_bytes)
+        column_bytes = 16 * vector_bytes
+
+        def transform_column(x: Any, target: Any, v: Any) -> None:
+            """One column of voxels, 4x4 along Z and Y."""
+            with b.if_else(code.within(x, width)) as (inside, outside):
+                with inside:
+                    offset = code.mul(b.ashr(x, job[f"shift_x{s}"]), voxel_bytes)
+                    offset = code.add(offset, code.mul(v, vector_bytes))
+                    lines = []
+                    for z in range(4):
+                        line = [b.load(slot(source_rows, 16 * s + 4 * z + y)) for y in range(4)]
+                        lines.append(_into(code, [code.load(row, offset) for row in line]))
+                    for y in range(4):
+                        for z, value in enumerate(_into(code, [lines[z][y] for z in range(4)])):
+                            code.store(value, target, (4 * z + y) * vector_bytes)
+                with outside:
+                    for r in range(16):
+                        code.store(code.zeros(), target, r * vector_bytes)
+
         with code.loop(0, job[f"vectors{s}"]) as v:
-            with code.loop(0, code.add(code.mul(rows, 2), 2)) as column:
-                x = code.sub(code.add(code.mul(first_tile, 2), column), 1)
-                target = code.at(columns, code.mul(column, 16 * vector_bytes))
-                with b.if_else(code.within(x, width)) as (inside, outside):
-                    with inside:
-                        offset = code.mul(b.ashr(x, job[f"shift_x{s}"]), voxel_bytes)
-                        offset = code.add(offset, code.mul(v, vector_bytes))
-                        block = [
-                            _into(code, [code.load(b.load(slot(source_rows, 16 * s + 4 * z + y)), offset) for y in range(4)])
-                            for z in range(4)
-                        ]
-                        for y in range(4):
-                            for z, value in enumerate(_into(code, [block[z][y] for z in range(4)])):
-                                code.store(value, target, (4 * z + y) * vector_bytes)
-                    with outside:
-                        for r in range(16):
-                            code.store(code.zeros(), target, r * vector_bytes)
             base = code.at(left, code.mul(code.add(first_vector, v), left_bytes))
-            with code.loop(0, rows) as t:
-                column = code.at(columns, code.mul(t, 2 * 16 * vector_bytes))
-                target = code.at(base, code.mul(t, value_bytes))
-                for r in range(16):
-                    values = _into(code, [code.load(column, (16 * x + r) * vector_bytes) for x in range(4)])
-                    for value in values:
-                        code.store(code.to_bfloat16(value) if bfloat16 else value, target)
-                        target = code.at(target, position_bytes)
+            # A tile spans 4 columns and shares 2 with the next: as many are kept as fit the first cache.
+            with code.loop(0, code.add(rows, 1)) as t:
+                new = code.mul(b.and_(t, code.number(1)), 2 * column_bytes)
+                x = code.sub(code.mul(code.add(first_tile, t), 2), 1)
+                for column in range(2):
+                    transform_column(code.add(x, column), code.at(columns, code.add(new, column * column_bytes)), v)
+                with b.if_then(b.icmp_signed(">", t, code.number(0))):
+                    old = code.at(columns, code.sub(2 * column_bytes, new))
+                    pairs = (old, code.at(columns, new))
+                    target = code.at(base, code.mul(code.sub(t, 1), value_bytes))
+                    for r in range(16):
+                        four = [code.load(pair, (16 * x + r) * vector_bytes) for pair in pairs for x in range(2)]
+                        for value in _into(code, four):
+                            code.store(code.to_bfloat16(value) if bfloat16 else value, target)
+                            target = code.at(target, position_bytes)
 
     def multiply(block: Any) -> None:
         weights = code.at(pointer["weights"], code.mul(block, code.mul(vectors, right_bytes), 64))
@@ -285,7 +294,7 @@ def emit_winograd(module: ir.Module, name: str, lanes: int, bfloat16: bool) -> N
 
 def winograd_scratch(lanes: int, rows: int, vectors: int, block_vectors: int) -> int:
     """Bytes of scratch that a minimal-filtering convolution needs per thread."""
-    return SPILL + 4 * lanes * ((2 * rows + 2) * 16 + 64 * rows * (block_vectors + vectors))
+    return SPILL + 4 * lanes * (4 * 16 + 64 * rows * (block_vectors + vectors))
 
 
 class _Direct:

@@ -137,7 +137,9 @@ def check_earlier(folder: MethodFolder, images: list[str], resume: bool) -> None
     NucsegError
         USAGE.
     """
-    there = {path.name for path in folder.labels.glob("*.tif*")} if folder.labels.is_dir() else set()
+    from nucseg.formats import list_images
+
+    there = {path.name for path in list_images(folder.labels)} if folder.labels.is_dir() else set()
     if there and not resume:
         raise NucsegError(
             f"{folder.path} already holds labels of an earlier run ({count_text(len(there), 'image')})",
@@ -166,11 +168,15 @@ def _run(engine: Any, job: Any, out: OutFolder, images: list[str]) -> int:
         result = replace(result, failure=failure_of(result, entries))
         status = {**launch.status_of(engine, job, result, started), "images": entries}
         facts = {**launch.facts_of(job, status, identity), "citation": citation_of(job.method, job.folder)}
-        with locked(out.path, wait=True):
-            record.write_run(out, job.method.name, facts)
-            record.write_summaries(out, status)
-            record.write_citation(out)
-        record.write_json(job.folder.status, status)
+        try:
+            with locked(out.path, wait=True):
+                record.write_run(out, job.method.name, facts)
+                record.write_summaries(out, status)
+                record.write_citation(out)
+            record.write_json(job.folder.status, status)
+        except NucsegError as error:
+            # A full disk, most likely: what there is to tell is told all the same.
+            result = replace(result, failure=result.failure or error, exit_code=result.exit_code or error.exit_code)
         tell(out, job.folder, status, result)
     return result.exit_code
 
@@ -185,5 +191,5 @@ def citation_of(method: MethodEntry, folder: MethodFolder) -> str:
         return str(recorded)
     try:
         return load_method(method.name).citation
-    except NucsegError:
+    except (NucsegError, ImportError):
         return ""

@@ -187,6 +187,16 @@ def test_without_an_engine_the_process_engine_is_taken_with_one_line(tmp_path, n
     assert "nucseg.app" in script[-1]
 
 
+def test_build_hands_over_to_the_repository_s_program_and_passes_its_exit_code_on(tmp_path, root, nucseg):
+    shutil.copytree(root, tmp_path / "root")
+    (tmp_path / "root" / "scripts").mkdir()
+    program = "import sys; print('building', *sys.argv[1:], flush=True); sys.exit(3)"
+    (tmp_path / "root" / "scripts" / "build_images.py").write_text(program)
+    done = type(nucseg)(tmp_path / "root")("build", "--variant", "cpu", "threshold")
+    assert done.stdout == "building --variant cpu threshold\n"
+    assert done.returncode == 3
+
+
 def test_doctor_gives_a_remedy_for_every_finding_that_is_not_ok(nucseg):
     done = nucseg("doctor")
     assert done.returncode == 3

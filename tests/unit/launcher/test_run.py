@@ -287,6 +287,25 @@ def test_train_makes_a_model_that_run_takes(nucseg, two_images, truth, tmp_path)
     assert f"--model={out / 'model'}" in nucseg(*words).stdout
 
 
+def test_results_with_another_extension_count_as_results_too(nucseg, two_images, tmp_path):
+    labels = tmp_path / "out" / "methods" / "threshold" / "labels"
+    labels.mkdir(parents=True)
+    (labels / "OLD.TIFF").touch()
+    done = nucseg("run", "threshold", two_images, tmp_path / "out", *HERE)
+    assert done.returncode == 2
+    assert "labels of an earlier run (1 image)" in done.stderr
+
+
+def test_when_records_cannot_be_written_the_results_are_told_all_the_same(nucseg, two_images, tmp_path):
+    # In the way of the summary: not even root can put a file in place of a folder.
+    (tmp_path / "out" / "summary.tsv" / "x").mkdir(parents=True)
+    done = nucseg("run", "threshold", two_images, tmp_path / "out", *HERE)
+    assert done.returncode == 3
+    assert "2 of 2 images done" in done.stdout
+    assert "summary.tsv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_inputs_are_not_changed(finished, two_images):
     assert {path.name for path in two_images.iterdir()} == {"a.tif", "b, second (µm).tif"}
     newest = max(path.stat().st_mtime for path in two_images.iterdir())
