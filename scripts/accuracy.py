@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from nucseg.formats import read_labels, read_volume
-from nucseg.metrics.matching import match
 from nucseg.method import list_methods
+from nucseg.metrics.matching import match
 from nucseg.scaling import isotropic
 from nucseg.volume import Volume
 

@@ -8,13 +8,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from nucseg_launcher.catalogue import get_method
-from nucseg_launcher.engines.docker_client import connect
-from nucseg_launcher.main import main as nucseg
-
 from nucseg.errors import NucsegError
 from nucseg.formats import write_labels, write_volume
 from nucseg.simulation import simulate
+from nucseg_launcher.catalogue import get_method
+from nucseg_launcher.engines.docker_client import connect
+from nucseg_launcher.main import main as nucseg
 
 ROOT = Path(__file__).resolve().parents[1]
 METHOD = "stardist3d"
@@ -26,7 +25,8 @@ def write_demo_volumes(images: Path, labels: Path) -> None:
     from importlib.util import find_spec
 
     spec = find_spec("stardist")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     data = Path(spec.origin).parent / "data" / "images"
     for folder, source in ((images, "img3d.tif"), (labels, "mask3d.tif")):
         folder.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,7 @@ def _predict(model: Any, case: dict[str, Any], image: np.ndarray, path: Path) ->
         found[f"labels_{i}"] = labels
         if "class_prob" in details:
             found[f"class_prob_{i}"] = details["class_prob"]
-    np.savez_compressed(path.with_name(f"expected_{path.stem}.npz"), **found)
+    np.savez_compressed(path.with_name(f"expected_{path.stem}.npz"), **found)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ class Segmenter(Protocol):
         `name` and `sha256` go into the run record.
     """
 
-    info: dict[str, Any]
+    @property
+    def info(self) -> dict[str, Any]:
+        """See above."""
+        ...
 
     def segment(self, volume: Volume, params: Any, progress: Report) -> np.ndarray:
         """Label image of the volume's shape, any integer type, 0 for background.

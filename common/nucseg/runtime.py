@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nucseg import machine
@@ -28,8 +28,13 @@ class Network(Protocol):
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Map a float32 array (N, C, Z, Y, X) to the network's outputs, float32 (N, c, z, y, x).
 
-        The outputs belong to the caller. The same input gives the same bytes.
+        The same input gives the same bytes. The outputs belong to the caller, and need not be
+        contiguous. Let go of them before the next call: their memory is then used again.
         """
+        ...
+
+    def bytes_per_voxel(self, shape: Shape) -> float:
+        """Memory at the peak of a call on a volume of this shape (ZYX), per voxel, outputs included."""
         ...
 
 
@@ -101,6 +106,10 @@ def _cuda_cause(message: str) -> tuple[str, str]:
 def compile_network(module: torch.nn.Module, device: str, *, exact: bool) -> Network:
     """Make a trained network ready to run fast.
 
+    On a GPU and for networks that `nucseg.winograd` doesn't know, torch runs it, channels last. On the
+    CPU, minimal filtering takes half the time of the fastest direct convolutions in float32 and three
+    quarters in bfloat16, and OpenVINO is faster still where the processor has matrix units for bfloat16.
+
     Parameters
     ----------
     module : torch.nn.Module
@@ -118,11 +127,34 @@ def compile_network(module: torch.nn.Module, device: str, *, exact: bool) -> Net
     module = module.eval().requires_grad_(False)
     if device == "cuda":
         return _TorchNetwork(module, device, exact)
-    if not _has_bfloat16():
-        exact = True
-    with contextlib.suppress(ImportError):
-        return _OpenVinoNetwork(module, exact)
-    return _TorchNetwork(module, device, exact)
+    flags = _cpu_flags()
+    bfloat16 = not exact and not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
+    makers = [_winograd, _openvino]
+    if bfloat16 and "amx_bf16" in flags:
+        makers.reverse()
+    for make in makers:
+        network = make(module, bfloat16)
+        if network is not None:
+            return network
+    return _TorchNetwork(module, device, not bfloat16)
+
+
+def _winograd(module: torch.nn.Module, bfloat16: bool) -> Network | None:
+    try:
+        from nucseg.winograd import UnsupportedNetworkError, WinogradNetwork
+    except ImportError:
+        return None
+    try:
+        return WinogradNetwork(module, machine.usable_cores(), bfloat16=bfloat16)
+    except UnsupportedNetworkError:
+        return None
+
+
+def _openvino(module: torch.nn.Module, bfloat16: bool) -> Network | None:
+    try:
+        return _OpenVinoNetwork(module, bfloat16)
+    except ImportError:
+        return None
 
 
 class _TorchNetwork:
@@ -154,38 +186,76 @@ class _TorchNetwork:
             outputs = self.module(tensor)
         return tuple(output.float().cpu().numpy() for output in outputs)
 
+    def bytes_per_voxel(self, shape: Shape) -> float:
+        return _activation_bytes(self.module)
+
 
 class _OpenVinoNetwork:
     """OpenVINO on the CPU, compiled once for all shapes."""
 
-    def __init__(self, module: torch.nn.Module, exact: bool) -> None:
+    def __init__(self, module: torch.nn.Module, bfloat16: bool) -> None:
         import openvino
         import torch
 
-        divisor = getattr(module, "divisor", (16, 16, 16))
-        channels = next(p.shape[1] for p in module.parameters() if p.ndim == 5)
-        example = torch.zeros(1, channels, *(4 * d for d in divisor))
+        example = torch.zeros(1, _channels_in(module), *(2 * d for d in _divisor(module)))
         model = openvino.convert_model(module, example_input=example)
         settings: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": "f32" if exact else "bf16",
+            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
             "INFERENCE_NUM_THREADS": machine.usable_cores(),
             "NUM_STREAMS": 1,
         }
         self.request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+        self.bytes = _activation_bytes(module)
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         outputs = self.request.infer({0: x}, share_inputs=True)
         return tuple(outputs.to_tuple())
 
+    def bytes_per_voxel(self, shape: Shape) -> float:
+        return self.bytes
 
-def _has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 (AVX512-BF16 or AMX); else it is slower than float32."""
+
+def _channels_in(module: torch.nn.Module) -> int:
+    """Channels of the input: those of the first convolution."""
+    return int(next(p.shape[1] for p in module.parameters() if p.ndim == 5))
+
+
+def _divisor(module: torch.nn.Module) -> Shape:
+    """What the axes of the input must be multiples of, where the module says it."""
+    z, y, x = getattr(module, "divisor", (16, 16, 16))
+    return z, y, x
+
+
+def _activation_bytes(module: torch.nn.Module) -> float:
+    """Bytes per voxel of a module's intermediate results and outputs: the largest three in a row, and the outputs.
+
+    Three, because a convolution reads one, writes one, and a skip or a sum keeps another.
+    """
+    import torch
+
+    device = next(module.parameters()).device
+    sizes: list[int] = []
+    hooks = [
+        part.register_forward_hook(lambda _m, _i, out: sizes.append(out.numel() * 4))
+        for part in module.modules()
+        if isinstance(part, (torch.nn.Conv3d, torch.nn.ReLU, torch.nn.MaxPool3d))
+    ]
+    example = torch.zeros(1, _channels_in(module), *_divisor(module), device=device)
+    with torch.inference_mode():
+        outputs = module(example)
+    for hook in hooks:
+        hook.remove()
+    most = max(sum(sizes[i : i + 3]) for i in range(len(sizes)))
+    return (most + sum(4 * out.numel() for out in outputs)) / (example.numel() / example.shape[1])
+
+
+def _cpu_flags() -> set[str]:
+    """What the processor can do, in the kernel's words."""
     try:
-        with open("/proc/cpuinfo") as file:  # noqa: PTH123
-            flags = next((line for line in file if line.startswith("flags")), "").split()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def available_memory(device: str) -> int:

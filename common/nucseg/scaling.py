@@ -79,7 +79,8 @@ class View:
 
     def labels_to_source(self, labels: np.ndarray) -> np.ndarray:
         """Label image of the view at the source's shape, by nearest neighbour."""
-        return resample_labels(labels, self.volume.shape, tuple(1 / z for z in self.zoom))
+        z, y, x = self.zoom
+        return resample_labels(labels, self.volume.shape, (1 / z, 1 / y, 1 / x))
 
 
 def isotropic(volume: Volume) -> float:
@@ -149,7 +150,9 @@ def measure_diameter(volume: Volume, wanted: float, look: Callable[[Triple, Regi
     return diameter
 
 
-def _look_at(volume: Volume, guess: float, wanted: float, look: Callable[[Triple, Region], Sizes]) -> tuple[float, float]:
+def _look_at(
+    volume: Volume, guess: float, wanted: float, look: Callable[[Triple, Region], Sizes]
+) -> tuple[float, float]:
     """How sure the network is of nuclei of about the size looked for, and the diameter of what was found."""
     zoom = zoom_to_diameter(volume, guess, wanted)
     window = busiest_window(volume, zoom)

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.networks.receptive import Interval, through_conv, through_convs, through_pooling, through_residual_block, through_unet
+from nucseg.networks.receptive import (
+    Interval,
+    through_conv,
+    through_convs,
+    through_pooling,
+    through_residual_block,
+    through_unet,
+)
 
 Triple = tuple[int, int, int]
 
@@ -73,11 +80,13 @@ class StarDistConfig:
         """Complete `rays_json` as upstream does, and check what the network relies on."""
         if self.backbone not in ("unet", "resnet"):
             raise _unsupported(f"backbone '{self.backbone}'")
-        if any(g < 1 or g & (g - 1) for g in self.grid):
+        if len(self.grid) != 3 or any(g < 1 or g & (g - 1) for g in self.grid):
             raise _unsupported(f"grid {self.grid} (not powers of 2)")
         if self.backbone == "resnet" and 2**self.resnet_n_blocks < max(self.grid):
             raise _unsupported(f"grid {self.grid} with only {self.resnet_n_blocks} blocks")
-        rays = {"name": "Rays_GoldenSpiral", "kwargs": {"n": self.n_rays}} if not self.rays_json else dict(self.rays_json)
+        rays = (
+            {"name": "Rays_GoldenSpiral", "kwargs": {"n": self.n_rays}} if not self.rays_json else dict(self.rays_json)
+        )
         if rays.get("name") not in RAYS or not isinstance(rays.get("kwargs"), dict):
             raise _unsupported(f"rays '{rays.get('name')}'")
         if rays["name"] == "Rays_GoldenSpiral" and rays["kwargs"].get("anisotropy") is None:
@@ -191,7 +200,10 @@ def _normal(key: str, value: Any) -> Any:
         return None if value is None else tuple(float(v) for v in value)
     if key == "grid" and isinstance(value, int):
         return (value,) * 3
-    return tuple(int(v) for v in value) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, list | tuple):
+        return tuple(int(v) for v in value)
+    default = getattr(StarDistConfig, key, None)
+    return int(value) if type(default) is int else value
 
 
 def _unsupported(what: str) -> NucsegError:

@@ -98,7 +98,7 @@ def read_layers(path: Path) -> Layers:
 
     try:
         with h5py.File(path, "r") as file:
-            root = file["model_weights"] if "model_weights" in file else file
+            root = file.get("model_weights", file)
             if "layer_names" not in root.attrs:
                 raise _unreadable(f"{path} is no weights file in the layout that stardist writes")
             return {
@@ -125,9 +125,9 @@ def state_dict_from_layers(config: StarDistConfig, layers: Mapping[str, Mapping[
     taken: list[str] = []
     state: StateDict = {}
     for prefix, layer in _convolutions(config):
-        name = next(convs, None) if layer is None else layer
-        if name not in layers or "kernel" not in layers[name]:
-            raise _misfit(f"no layer '{name or 'conv3d'}'")
+        name = layer or next(convs, "conv3d")
+        if name in taken or "kernel" not in layers.get(name, {}):
+            raise _misfit(f"no layer '{name}', or too few of its kind")
         taken.append(name)
         # (z, y, x, in, out) in TensorFlow, (out, in, z, y, x) in torch
         state[f"{prefix}.weight"] = np.ascontiguousarray(layers[name]["kernel"].transpose(4, 3, 0, 1, 2))

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nucseg.method import Report, Segmenter
 from nucseg.params import CommonParams, parameter
 from nucseg.training.params import TrainParams
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -17,10 +14,16 @@ class StarDistParams(CommonParams):
     """What a user can set."""
 
     model: str = parameter(
-        "general", "Model", "A model in the image, or a folder with one; also a folder as the stardist package writes it."
+        "general",
+        "Model",
+        "A model in the image, or a folder with one; also a folder as the stardist package writes it.",
     )
     prob_thresh: float = parameter(
-        0.0, "Probability threshold", "Least probability of a nucleus; 0 takes the model's own.", minimum=0.0, maximum=1.0
+        0.0,
+        "Probability threshold",
+        "Least probability of a nucleus; 0 takes the model's own.",
+        minimum=0.0,
+        maximum=1.0,
     )
     nms_thresh: float = parameter(
         0.0,
@@ -30,7 +33,10 @@ class StarDistParams(CommonParams):
         maximum=1.0,
     )
     max_candidates: int = parameter(
-        2000000, "Most candidates", "Candidates from which on the model is taken for unsuitable to the image.", minimum=1
+        2000000,
+        "Most candidates",
+        "Candidates from which on the model is taken for unsuitable to the image.",
+        minimum=1,
     )
 
 
@@ -56,7 +62,10 @@ class StarDist:
         "voxel, the probability of a nucleus and the distance to its border along rays; non-maximum suppression keeps "
         "the best candidates. Reads models that the stardist package wrote."
     )
-    citation = "Weigert et al., Star-convex Polyhedra for 3D Object Detection and Segmentation, WACV 2020, doi:10.1109/WACV45572.2020.9093435"
+    citation = (
+        "Weigert et al., Star-convex Polyhedra for 3D Object Detection and Segmentation in Microscopy, WACV 2020, "
+        "doi:10.1109/WACV45572.2020.9093435"
+    )
     params = StarDistParams
     train_params = StarDistTrainParams
 

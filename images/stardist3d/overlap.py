@@ -43,7 +43,6 @@ def compiled(function: Callable[..., Any]) -> Any:
         return njit(nogil=True, error_model="numpy")(function)
 
 
-
 @compiled
 def offset_table(inverse, half):  # type: ignore[no-untyped-def]
     """Triangle (int16) and coefficients (float32, 3) of every offset in [-half, half].
@@ -306,10 +305,10 @@ def _invert(dist, result):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, margin, room):  # type: ignore[no-untyped-def]
+def decide(i, j, threshold, shapes, rays, stretch, table, n_voxels, margin, room):  # type: ignore[no-untyped-def]
     """Whether survivor i suppresses candidate j: `KEEPS`, `SUPPRESSES`, or `OPEN`.
 
-    `voxels` and `n_voxels` are what `inside_voxels` gives for i, with n_voxels -1 for unknown.
+    `room[3]` and `n_voxels` are what `inside_voxels` gives for i, with n_voxels -1 for unknown.
     """
     dist, points, volumes, boxes, radii = shapes
     vertices, faces = rays[0], rays[1]
@@ -332,7 +331,7 @@ def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, marg
             return OPEN
     largest = max(_invert(dist[j], room[0][1]), _invert(dist[i], room[0][0]))
     least, most_voxels = _count_common(
-        voxels, n_voxels, offset, boxes[j], points[j], room[0][1], margin, faces, table, needed + 2
+        room[3], n_voxels, offset, boxes[j], points[j], room[0][1], margin, faces, table, needed + 2
     )
     if least > needed + 2:
         # The voxel count will suppress j unless the common hull is too small to come to that test.
@@ -355,7 +354,10 @@ def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, marg
         if most > needed * (1 - SLACK):
             return OPEN
     inner = _common_sphere(
-        _inner_radius(dist[i], vertices, faces, stretch), _inner_radius(dist[j], vertices, faces, stretch), offset, stretch
+        _inner_radius(dist[i], vertices, faces, stretch),
+        _inner_radius(dist[j], vertices, faces, stretch),
+        offset,
+        stretch,
     )
     if inner > needed * (1 + SLACK):
         return SUPPRESSES
@@ -363,7 +365,7 @@ def decide(i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, marg
 
 
 @compiled
-def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stretch, table, voxels, margin, room):  # type: ignore[no-untyped-def]
+def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stretch, table, margin, room):  # type: ignore[no-untyped-def]
     """Let the survivors of [start, stop) suppress, in order, until one meets a pair that stays open.
 
     Parameters
@@ -383,10 +385,8 @@ def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stre
         Upstream's anisotropy.
     table : tuple
         (face, coefficients, half), see `offset_table`.
-    voxels : int16 (voxels of the table, 4)
-        Room to work.
     room : tuple
-        More of it: float64 (3, n_rays), float64 (2 * n_faces, 3), int64 (n_rays,).
+        Room to work: float64 (3, n_rays), float64 (2 * n_faces, 3), int64 (n_rays,), int16 (voxels of the table, 4).
     margin : float
         By how many voxels upstream's borders may be off for its rounding.
 
@@ -422,10 +422,8 @@ def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stre
                         continue
                     if n_voxels == -2:
                         _invert(dist[i], room[0][0])
-                        n_voxels = inside_voxels(room[0][0], margin, boxes[i], points[i], faces, table, voxels)
-                    answer = decide(
-                        i, j, threshold, shapes, rays, stretch, table, voxels, n_voxels, margin, room
-                    )
+                        n_voxels = inside_voxels(room[0][0], margin, boxes[i], points[i], faces, table, room[3])
+                    answer = decide(i, j, threshold, shapes, rays, stretch, table, n_voxels, margin, room)
                     if answer == SUPPRESSES:
                         alive[j] = False
                     elif answer == OPEN:
@@ -439,6 +437,4 @@ def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stre
 @compiled
 def _touch(a, b):  # type: ignore[no-untyped-def]
     """Whether two boxes have a volume in common, as upstream counts it."""
-    return (
-        min(a[1], b[1]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[2], b[2]) and min(a[5], b[5]) > max(a[4], b[4])
-    )
+    return min(a[1], b[1]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[2], b[2]) and min(a[5], b[5]) > max(a[4], b[4])

@@ -34,8 +34,15 @@ MAX_CANDIDATES = 2_000_000
 class NetworkView(Protocol):
     """What prediction needs of `nucseg.scaling.View`."""
 
-    volume: Any
-    zoom: Triple
+    @property
+    def volume(self) -> Any:
+        """What it is a view of; its `shape` is that of the labels."""
+        ...
+
+    @property
+    def zoom(self) -> Triple:
+        """Voxels of the view per voxel of the source, ZYX."""
+        ...
 
     @property
     def shape(self) -> Shape:

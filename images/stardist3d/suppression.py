@@ -128,19 +128,35 @@ class _Suppression:
         radii = np.concatenate([(self.dist[part] * lengths).max(axis=1) for part in _parts(n)]).astype(np.float64)
         half = self._table_size(boxes)
         table = (*overlap.offset_table(inverse, half), half)
-        voxels = np.empty((int(np.prod(2 * half + 1)), 4), np.int16)
         shapes = (self.dist, self.points, self._volumes(determinants), boxes, radii)
         rays = (self.vertices, self.faces, determinants, inverse)
         margin = 1e-4 + 64 * 2.0**-24 * (float(np.abs(boxes).max()) + 1)
         alive = np.ones(n, bool)
         open_pairs = np.empty(n, np.int64)
-        room = (np.empty((3, n_rays)), np.empty((2 * len(self.faces), 3)), np.empty(n_rays, np.int64))
+        room = (
+            np.empty((3, n_rays)),
+            np.empty((2 * len(self.faces), 3)),
+            np.empty(n_rays, np.int64),
+            np.empty((int(np.prod(2 * half + 1)), 4), np.int16),
+        )
         cells = _cells(self.points, boxes)
         start, began = 0, time.monotonic()
         while start < n:
             stop = min(n, (start // STEP + 1) * STEP)
             start, n_open = overlap.advance(
-                start, stop, alive, cells, open_pairs, self.threshold, shapes, rays, stretch, table, voxels, margin, room
+                start,
+                stop,
+                alive,
+                cells,
+                open_pairs,
+                self.threshold,
+                shapes,
+                rays,
+                stretch,
+                table,
+                voxels,
+                margin,
+                room,
             )
             if n_open:
                 self.deferred += n_open

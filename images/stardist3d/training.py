@@ -40,7 +40,9 @@ def describe(params: StarDistTrainParams) -> StarDistConfig:
     )
 
 
-def make_sample(pairs: Sequence[Pair], weights: Sequence[float], plan: PatchPlan, config: StarDistConfig, seed: int, index: int) -> Sample:
+def make_sample(
+    pairs: Sequence[Pair], weights: Sequence[float], plan: PatchPlan, config: StarDistConfig, seed: int, index: int
+) -> Sample:
     """Sample number `index` of the run with this seed: a patch with its targets.
 
     Returns
@@ -98,9 +100,7 @@ def sampler(pairs: Sequence[Pair], params: StarDistTrainParams, config: StarDist
     return partial(make_sample, pairs, counts / counts.sum(), plan, config, params.seed)
 
 
-def train(
-    in_dir: Path, gt_dir: Path, out_dir: Path, params: StarDistTrainParams, device: str, report: Report
-) -> None:
+def train(in_dir: Path, gt_dir: Path, out_dir: Path, params: StarDistTrainParams, device: str, report: Report) -> None:
     """Train on the pairs of two folders and write a model folder.
 
     Every tenth pair, and at least one when there are several, is kept back to tune the thresholds.

@@ -16,7 +16,9 @@ NMS = (0.3, 0.4, 0.5)
 IOU = (0.3, 0.5, 0.7)
 
 
-def tune_thresholds(network: Network, config: StarDistConfig, pairs: Sequence[Pair], diameter: float) -> dict[str, float]:
+def tune_thresholds(
+    network: Network, config: StarDistConfig, pairs: Sequence[Pair], diameter: float
+) -> dict[str, float]:
     """Thresholds of probability and overlap with the best mean F1 over the pairs and `IOU`.
 
     Parameters
@@ -45,5 +47,5 @@ def tune_thresholds(network: Network, config: StarDistConfig, pairs: Sequence[Pa
                 labels = render_labels(nuclei[nuclei.prob > prob], view, config)
                 matchings = match_table(overlap_table(pair.labels, labels), IOU)
                 scores[i, j] += np.mean([matching.f1 for matching in matchings])
-    i, j = np.unravel_index(scores.argmax(), scores.shape)
-    return {"prob": PROB[i], "nms": NMS[j]}
+    best = np.unravel_index(scores.argmax(), scores.shape)
+    return {"prob": PROB[best[0]], "nms": NMS[best[1]]}

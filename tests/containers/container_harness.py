@@ -35,11 +35,12 @@ class Finished:
     out_of_memory: bool
 
     def error_about(self, name: str) -> str:
-        """The one message about an image that failed: cause, then remedy."""
-        lines = [line for line in self.out.splitlines() if line.startswith(f"error: {name}: ")]
+        """The one message about an image that failed, cause and remedy: said at once, and again at the end."""
+        lines = {line for line in self.out.splitlines() if line.startswith(f"error: {name}: ")}
         assert len(lines) == 1, f"{len(lines)} errors about {name!r} in:\n{self.out}{self.err}"
-        assert ". Try: " in lines[0]
-        return lines[0]
+        line = lines.pop()
+        assert ". Try: " in line
+        return line
 
     @property
     def fatal(self) -> str:

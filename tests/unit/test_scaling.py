@@ -16,7 +16,7 @@ def volume_of(data, voxel_size=None):
 def balls(shape, diameter, voxel_size, spacing=1.6):
     """Bright balls on a lattice; `diameter` in voxels of the finest axis."""
     size = np.array(voxel_size) / min(voxel_size)
-    places = np.stack(np.meshgrid(*(np.arange(n) * s for n, s in zip(shape, size)), indexing="ij"), -1)
+    places = np.stack(np.meshgrid(*(np.arange(n) * s for n, s in zip(shape, size, strict=False)), indexing="ij"), -1)
     step = spacing * diameter
     offset = (places + step / 2) % step - step / 2
     return ((np.linalg.norm(offset - 0, axis=-1) < diameter / 2) * 1000 + 100).astype(np.uint16)

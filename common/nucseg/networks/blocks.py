@@ -55,7 +55,9 @@ class SameConv3d(nn.Conv3d):
     after), which the padding argument of torch cannot say.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: Triple, stride: Triple = (1, 1, 1), bias: bool = True) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: Triple, stride: Triple = (1, 1, 1), bias: bool = True
+    ) -> None:
         total = [max(k - s, 0) for k, s in zip(kernel, stride, strict=True)]
         even = all(t % 2 == 0 for t in total)
         z, y, x = (t // 2 for t in total)
@@ -75,7 +77,13 @@ class ConvBlock(nn.Sequential):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: Triple, act: str = "relu", norm: bool = False, dropout: float = 0.0
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: Triple,
+        act: str = "relu",
+        norm: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.add_module("conv", SameConv3d(channels_in, channels_out, kernel))
@@ -111,7 +119,9 @@ class ResidualBlock(nn.Module):
         )
         self.norms = nn.ModuleList(batch_norm(channels_out) if norm else nn.Identity() for _ in range(n_convs))
         same = channels_in == channels_out and stride == (1, 1, 1)
-        self.projection = nn.Identity() if same else SameConv3d(channels_in, channels_out, (1, 1, 1), stride, bias=not norm)
+        self.projection = (
+            nn.Identity() if same else SameConv3d(channels_in, channels_out, (1, 1, 1), stride, bias=not norm)
+        )
         self.act = activation(act)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from nucseg.atomic import atomic_path
 from nucseg.machine import keep_memory
+from nucseg.method import Report
 from nucseg.training.params import TrainParams
 
 Sample = tuple[np.ndarray, ...]
@@ -46,12 +47,6 @@ class Samples(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         return self.make(self.start + index)
-
-
-class Report(Protocol):
-    """Receives the fraction done and a text."""
-
-    def __call__(self, fraction: float, text: str) -> None: ...
 
 
 def fit(
@@ -90,7 +85,7 @@ def fit(
         State dict of the moving average of the weights, on the CPU.
     """
     keep_memory()
-    module.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    module.to(device=device, memory_format=torch.channels_last_3d)
     optimiser = torch.optim.AdamW(module.parameters(), lr=params.learning_rate, weight_decay=1e-4)
     average = {key: value.detach().clone() for key, value in module.state_dict().items()}
     checkpoint, log = folder / "checkpoint.pt", folder / "training.tsv"
@@ -114,7 +109,7 @@ def fit(
             output = module(inputs)
         terms = loss(output, tuple(targets))
         optimiser.zero_grad()
-        sum(terms.values()).backward()  # type: ignore[union-attr]
+        sum(terms.values()).backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimiser.step()
         _update_average(average, module, step)

@@ -101,7 +101,9 @@ def make_pair(volume: Volume, labels: np.ndarray, percentiles: tuple[float, floa
         raise NucsegError("the labels are a mask of 0 and one value: each nucleus needs a number of its own")
     centres = np.array([[(s.start + s.stop - 1) / 2 for s in box] for _, box in boxes])
     inside = [
-        number for number, box in boxes if all(s.start > 0 and s.stop < n for s, n in zip(box, labels.shape, strict=True))
+        number
+        for number, box in boxes
+        if all(s.start > 0 and s.stop < n for s, n in zip(box, labels.shape, strict=True))
     ]
     voxels = np.bincount(labels.ravel())[inside if len(inside) >= 3 else [number for number, _ in boxes]]
     unit = isotropic(volume)
@@ -114,4 +116,3 @@ def _has_several_pieces(mask: np.ndarray) -> bool:
     from scipy.ndimage import label
 
     return int(label(mask)[1]) > 1
-

@@ -77,9 +77,7 @@ def _random_matrix(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> np.
     if rng.random() < 0.5:
         zoom[0] *= plan.anisotropy ** rng.uniform(-1, 1)
     angle = rng.uniform(0, 2 * np.pi)
-    turn = np.array(
-        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
-    )
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     if rng.random() < 0.25:
         turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     flips = np.where(rng.random(3) < 0.5, -1.0, 1.0)

@@ -165,16 +165,6 @@ class Code:
         stored = self.b.store(value, self.b.bitcast(self.at(pointer, offset), value.type.as_pointer()))
         stored.align = 4
 
-    def prefetch(self, pointer: Any, offset: Any) -> None:
-        """Ask for the cache line at `pointer` plus `offset` bytes."""
-        kind = ir.IntType(32)
-        hints = [ir.Constant(kind, n) for n in (0, 3, 1)]
-        name = "llvm.prefetch.p0"
-        known = self.module.globals.get(name)
-        if known is None:
-            known = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [POINTER, kind, kind, kind]), name)
-        self.b.call(known, [self.at(pointer, offset), *hints])
-
     def zeros(self) -> Any:
         """A vector of zeros."""
         return ir.Constant(self.vector, [0.0] * self.lanes)
@@ -188,8 +178,8 @@ class Code:
         return self.b.shuffle_vector(one, nothing, lanes)
 
     def larger(self, a: Any, b: Any) -> Any:
-        """Element-wise maximum of vectors."""
-        return self.b.select(self.b.fcmp_ordered(">", a, b), a, b)
+        """Element-wise maximum of vectors; what is not a number in `a` stays."""
+        return self.b.select(self.b.fcmp_ordered(">", b, a), b, a)
 
     def multiply_add(self, a: Any, b: Any, total: Any) -> Any:
         """a * b + total, rounded once."""

@@ -5,8 +5,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from images.stardist3d.converter import is_published_folder, load_folder, read_thresholds
 
+from images.stardist3d.converter import is_published_folder, load_folder, read_thresholds
 from nucseg.errors import USAGE, NucsegError
 
 GOLDEN = Path(__file__).parents[2] / "data" / "stardist3d"

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from images.stardist3d.network import StarDist3D, StarDistConfig
 from torch import nn
 
+from images.stardist3d.network import StarDist3D, StarDistConfig
 from nucseg.errors import NucsegError
 from nucseg.networks.blocks import SameConv3d, activation
 
@@ -103,7 +103,9 @@ def test_rays_take_the_anisotropy_of_the_model_when_they_have_none():
     assert spiral["kwargs"]["anisotropy"] is None
 
 
-@pytest.mark.parametrize(("name", "kwargs", "count"), [("Rays_Tetra", {"n_level": 3}, 34), ("Rays_Octo", {"n_level": 2}, 18)])
+@pytest.mark.parametrize(
+    ("name", "kwargs", "count"), [("Rays_Tetra", {"n_level": 3}, 34), ("Rays_Octo", {"n_level": 2}, 18)]
+)
 def test_other_rays_give_their_own_number(name, kwargs, count):
     config = StarDistConfig.from_dict({"rays_json": {"name": name, "kwargs": kwargs}, "n_rays": 96})
     assert config.n_rays == count

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+
 from images.stardist3d.converter import load_folder
 from images.stardist3d.network import StarDist3D
 from images.stardist3d.prediction import predict_labels, predict_polyhedra
-
 from nucseg.runtime import compile_network
 
 GOLDEN = Path(__file__).parents[2] / "data" / "stardist3d"

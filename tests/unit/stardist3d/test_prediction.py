@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+
 from images.stardist3d.config import StarDistConfig
 from images.stardist3d.network import StarDist3D
 from images.stardist3d.prediction import (
@@ -15,7 +16,6 @@ from images.stardist3d.prediction import (
     predict_polyhedra,
     render_labels,
 )
-
 from nucseg.errors import NucsegError
 from nucseg.tiling import padded_shape, plan_tiles
 
@@ -61,11 +61,13 @@ def candidates(volume, config=CONFIG, network=None, prob=0.5, tile=None, **kwarg
 
 
 def test_one_spot_becomes_one_ball():
-    labels = predict_labels(bright_spots(CONFIG), ArrayView(volume_with([(8, 12, 14)])), CONFIG, {"prob": 0.5, "nms": 0.4})
+    labels = predict_labels(
+        bright_spots(CONFIG), ArrayView(volume_with([(8, 12, 14)])), CONFIG, {"prob": 0.5, "nms": 0.4}
+    )
     assert labels.dtype == np.int32
     assert labels.max() == 1
     assert tuple(np.rint(np.argwhere(labels).mean(axis=0))) == (8, 12, 14)
-    assert labels.sum() == pytest.approx(4 / 3 * np.pi * 4**3, rel=0.15)
+    assert labels.sum() == pytest.approx(4 / 3 * np.pi * 4**3, rel=0.2)
 
 
 def test_nothing_above_the_threshold_gives_an_empty_label_image():
@@ -83,7 +85,8 @@ def test_border_of_the_padded_volume_gives_no_candidates():
 
 def test_border_beyond_the_volume_does_not_count():
     # Padded by three slices to 16, so that slices 14 and 15 are the border, and 12 is inside.
-    found = candidates(volume_with([(12, 12, 12)], shape=(13, 24, 28)))
+    config = StarDistConfig(n_rays=32, unet_n_depth=2)
+    found = candidates(volume_with([(12, 12, 12)], shape=(13, 24, 28)), config)
     assert [tuple(p) for p in found.points] == [(12, 12, 12)]
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from images.stardist3d import suppression
-from images.stardist3d.suppression import suppress
 from scipy.ndimage import gaussian_filter
 from stardist.nms import non_maximum_suppression_3d_sparse
 from stardist.rays3d import Rays_Cartesian, Rays_GoldenSpiral
 
+from images.stardist3d import suppression
+from images.stardist3d.suppression import suppress
 from nucseg.errors import NucsegError
 
 SHAPE = (24, 40, 40)
@@ -52,7 +52,7 @@ def always_ours(monkeypatch):
 @pytest.mark.parametrize(("anisotropy", "roughness"), [(None, 0.02), ((2, 1, 1), 0.1), ((1, 1.5, 1), 0.4)])
 def test_survivors_are_upstreams(threshold, anisotropy, roughness):
     rays = Rays_GoldenSpiral(32, anisotropy=anisotropy)
-    points, dist, prob = crowd(rays, 150, roughness=roughness)
+    points, dist, prob = crowd(rays, 100, roughness=roughness)
     expected = upstream(points, dist, prob, rays, threshold)
     assert 3 < len(expected) < len(prob)
     np.testing.assert_array_equal(suppress(points, dist, prob, rays, threshold), expected)
@@ -61,7 +61,7 @@ def test_survivors_are_upstreams(threshold, anisotropy, roughness):
 @pytest.mark.usefixtures("always_ours")
 def test_survivors_are_upstreams_for_sizes_out_of_the_ordinary():
     rays = Rays_GoldenSpiral(32)
-    points, dist, prob = crowd(rays, 150)
+    points, dist, prob = crowd(rays, 100)
     dist[::40] *= 4  # beyond the table of offsets
     dist[1::10] *= 0.1  # smaller than a voxel, and wholly inside of others
     dist[2::50] = 1e-3
@@ -71,7 +71,7 @@ def test_survivors_are_upstreams_for_sizes_out_of_the_ordinary():
 @pytest.mark.usefixtures("always_ours")
 def test_equal_probabilities_are_ordered_as_upstream_orders_them():
     rays = Rays_GoldenSpiral(32)
-    points, dist, prob = crowd(rays, 150)
+    points, dist, prob = crowd(rays, 100)
     prob = np.round(prob, 1)
     np.testing.assert_array_equal(suppress(points, dist, prob, rays, 0.4), upstream(points, dist, prob, rays, 0.4))
 
@@ -110,4 +110,4 @@ def test_hours_of_suppression_are_refused(monkeypatch):
     monkeypatch.setattr(suppression, "PATIENCE", 0.0)
     rays = Rays_GoldenSpiral(32)
     with pytest.raises(NucsegError, match="hours"):
-        suppress(*crowd(rays, 150), rays, 0.4)
+        suppress(*crowd(rays, 100), rays, 0.4)

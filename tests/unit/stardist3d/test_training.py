@@ -23,8 +23,10 @@ def ball(size=32, radius=9):
 
 def test_targets_of_a_ball():
     prob, dist = make_targets(ball(), CONFIG)
-    assert prob.shape == (1, 16, 16, 16) and dist.shape == (32, 16, 16, 16)
-    assert prob[0, 8, 8, 8] == prob.max() == 1 and prob.min() == 0
+    assert prob.shape == (1, 16, 16, 16)
+    assert dist.shape == (32, 16, 16, 16)
+    assert prob[0, 8, 8, 8] == prob.max() == 1
+    assert prob.min() == 0
     assert dist[:, 8, 8, 8] == pytest.approx(np.full(32, 9.7), abs=1.0)
     assert not dist[:, 0, 0, 0].any()
 
@@ -69,7 +71,7 @@ def trained(tmp_path_factory):
 
 
 def test_training_writes_a_model_that_segments(trained):
-    folder, out, params = trained
+    _folder, out, params = trained
     info = read_model(out, "stardist3d").info
     assert info["input"]["nucleus_diameter_voxels"] == params.diameter
     assert set(info["thresholds"]) == {"prob", "nms"}
@@ -81,7 +83,7 @@ def test_training_writes_a_model_that_segments(trained):
 
 
 def test_training_goes_on_from_a_model(trained, tmp_path):
-    folder, out, params = trained
+    folder, out, _params = trained
     more = StarDistTrainParams(steps=1, patch_size=32, patches=2, model=str(out), diameter=10.0)
     METHOD.train(folder / "images", folder / "labels", tmp_path / "more", more, "cpu", lambda fraction, text: None)
     assert read_model(tmp_path / "more", "stardist3d").info["config"] == read_model(out, "stardist3d").info["config"]

@@ -26,7 +26,9 @@ def folders(tmp_path):
 
 def write(folders, name, labels, image=None, voxel_size=(1.0, 0.5, 0.5)):
     noise = np.random.default_rng(0).integers(50, 90, labels.shape)
-    write_volume(folders[0] / name, (noise + 500 * (labels > 0)).astype(np.uint16) if image is None else image, voxel_size)
+    write_volume(
+        folders[0] / name, (noise + 500 * (labels > 0)).astype(np.uint16) if image is None else image, voxel_size
+    )
     write_labels(folders[1] / name, labels, voxel_size)
 
 
@@ -51,6 +53,11 @@ def test_every_unfit_pair_is_named_at_once(folders):
     with pytest.raises(NucsegError) as error:
         find_pairs(*folders, PERCENTILES)
     assert error.value.exit_code == USAGE
-    for words in ("alone.tif: no label image", "empty.tif: no nucleus", "mask.tif: the labels are a mask", "shape.tif: the image has"):
+    for words in (
+        "alone.tif: no label image",
+        "empty.tif: no nucleus",
+        "mask.tif: the labels are a mask",
+        "shape.tif: the image has",
+    ):
         assert words in error.value.cause
     assert "good.tif" not in error.value.cause

@@ -20,7 +20,9 @@ def pair():
 def ball(voxel_size=(2.0, 1.0, 1.0)):
     """One ball of 20 µm in the middle of anisotropic voxels."""
     size = np.array(voxel_size)
-    places = np.stack(np.meshgrid(*(np.arange(n) * s for n, s in zip((30, 60, 60), size)), indexing="ij"), -1)
+    places = np.stack(
+        np.meshgrid(*(np.arange(n) * s for n, s in zip((30, 60, 60), size, strict=False)), indexing="ij"), -1
+    )
     labels = (np.linalg.norm(places - 30, axis=-1) < 10).astype(np.int32)
     return make_pair(Volume((labels * 900 + 100).astype(np.uint16), voxel_size, Path("b.tif")), labels, (0.0, 100.0))
 
@@ -28,7 +30,8 @@ def ball(voxel_size=(2.0, 1.0, 1.0)):
 def test_a_patch_depends_on_the_generator_alone(pair):
     plan = PatchPlan(32, 16.0)
     first, second, other = (cut_patch(pair, plan, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(first[1], second[1])
     assert not np.array_equal(first[0], other[0])
 
 
