@@ -74,12 +74,10 @@ def pip_settings() -> dict[str, str]:
     listing = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     )
-    rows = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", listing.stdout, re.M)
-    settings: dict[str, str] = {}
-    # Environment rows are listed first, and win.
-    for key, value in rows:
-        settings.setdefault(key, value)
-    return settings
+    rows = re.findall(r"^(global|install|:env:)\.([\w-]+)='(.*)'$", listing.stdout, re.M)
+    # Later ones win: the environment over pip's section for the command over the general one.
+    rows.sort(key=lambda row: ("global", "install", ":env:").index(row[0]))
+    return {key: value for _, key, value in rows}
 
 
 def write_secrets(folder: Path) -> list[str]:

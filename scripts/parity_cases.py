@@ -69,6 +69,7 @@ def make_image(channels: int) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     noise = np.random.default_rng(0).standard_normal((channels, *SHAPE))
-    image = np.stack([gaussian_filter(n, 2) for n in noise], axis=-1)
-    image = (image / image.std() / 2 + 0.5).astype(np.float16).astype(np.float32)
+    smooth = [gaussian_filter(n, 2) for n in noise]
+    # in steps of 1/32, so that it is kept exactly in a byte per voxel
+    image = np.stack([np.round(16 * s / s.std() + 16) / 32 for s in smooth], axis=-1).astype(np.float32)
     return image[..., 0] if channels == 1 else image

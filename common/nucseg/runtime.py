@@ -23,7 +23,16 @@ TILE_MEMORY = 2_500_000_000
 
 
 class Network(Protocol):
-    """A network ready to run."""
+    """A network ready to run.
+
+    Attributes
+    ----------
+    alignment : tuple of int
+        Tiles of a volume give the same bytes as the whole, away from their borders, where they begin at
+        multiples of this, ZYX. For run-times that can't promise it at all: what divides their work well.
+    """
+
+    alignment: Shape
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Map a float32 array (N, C, Z, Y, X) to the network's outputs, float32 (N, c, z, y, x).
@@ -100,7 +109,10 @@ def _cuda_cause(message: str) -> tuple[str, str]:
     if "out of memory" in message or "busy or unavailable" in message:
         return "it is taken by another program", "wait until it is free (nvidia-smi lists who uses it)"
     detail = f" ({message.splitlines()[0]})" if message else ""
-    return f"no GPU is visible{detail}", "start the container with --gpus all, and see that nvidia-smi works on the host"
+    return (
+        f"no GPU is visible{detail}",
+        "start the container with --gpus all, and see that nvidia-smi works on the host",
+    )
 
 
 def compile_network(module: torch.nn.Module, device: str, *, exact: bool) -> Network:
@@ -174,6 +186,7 @@ class _TorchNetwork:
             # The search for the fastest kernel may end differently from run to run.
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+        self.alignment = _divisor(module)
         self.module = module.to(device, memory_format=torch.channels_last_3d)
         self.device = device
         self.exact = exact
@@ -206,6 +219,7 @@ class _OpenVinoNetwork:
         }
         self.request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
         self.bytes = _activation_bytes(module)
+        self.alignment = _divisor(module)
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         outputs = self.request.infer({0: x}, share_inputs=True)

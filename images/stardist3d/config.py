@@ -84,9 +84,8 @@ class StarDistConfig:
             raise _unsupported(f"grid {self.grid} (not powers of 2)")
         if self.backbone == "resnet" and 2**self.resnet_n_blocks < max(self.grid):
             raise _unsupported(f"grid {self.grid} with only {self.resnet_n_blocks} blocks")
-        rays = (
-            {"name": "Rays_GoldenSpiral", "kwargs": {"n": self.n_rays}} if not self.rays_json else dict(self.rays_json)
-        )
+        rays: dict[str, Any] = {"name": "Rays_GoldenSpiral", "kwargs": {"n": self.n_rays}}
+        rays.update(self.rays_json)
         if rays.get("name") not in RAYS or not isinstance(rays.get("kwargs"), dict):
             raise _unsupported(f"rays '{rays.get('name')}'")
         if rays["name"] == "Rays_GoldenSpiral" and rays["kwargs"].get("anisotropy") is None:

@@ -134,8 +134,8 @@ def state_dict_from_layers(config: StarDistConfig, layers: Mapping[str, Mapping[
         if "bias" in layers[name]:
             state[f"{prefix}.bias"] = layers[name]["bias"]
     for prefix in _normalisations(config):
-        name = next(norms, None)
-        if name is None:
+        name = next(norms, "")
+        if not name:
             raise _misfit("too few batch normalisations")
         taken.append(name)
         for ours, theirs in (

@@ -240,7 +240,7 @@ def _candidates_in_tile(
 ) -> Polyhedra:
     outputs = network(_read_padded(view, tile.read, config)[None])
     logits = outputs[0][0, 0]
-    if np.isnan(logits).any():
+    if not np.isfinite(logits).all():
         raise _not_numbers()
     grid = np.array(config.grid)
     start = np.array([s.start for s in tile.read]) // grid

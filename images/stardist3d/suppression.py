@@ -154,7 +154,6 @@ class _Suppression:
                 rays,
                 stretch,
                 table,
-                voxels,
                 margin,
                 room,
             )

@@ -133,4 +133,4 @@ def train(in_dir: Path, gt_dir: Path, out_dir: Path, params: StarDistTrainParams
         "licence": "BSD-3-Clause",
     }
     write_model(out_dir, info, weights)
-    (out_dir / "checkpoint.pt").unlink()
+    (out_dir / "checkpoint.pt").unlink(missing_ok=True)

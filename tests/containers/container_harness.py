@@ -16,6 +16,8 @@ from nucseg import __version__
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = sorted(path.parent.name for path in (ROOT / "images").glob("*/method.py"))
 STRANGER = "12345:12345"
+DIAMETER = ("--nucleus_diameter", "10")
+"""Of `nuclei`, in voxels: without it, every run would begin with measuring it."""
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -136,7 +138,7 @@ def nuclei(shape: tuple[int, int, int] = (24, 64, 64), spacing: int = 16) -> np.
     return np.clip(200 + 2000 * ball + noise, 0, None).astype(np.uint16)
 
 
-def write_ome(path: Path, data: np.ndarray, axes: str = "ZYX", voxel_size: Sequence[float] = (0.5, 0.5, 0.5)) -> Path:
+def write_ome(path: Path, data: np.ndarray, axes: str = "ZYX", voxel_size: Sequence[float] = (1.0, 1.0, 1.0)) -> Path:
     """Write an OME-TIFF with a voxel size (ZYX, µm)."""
     metadata = {"axes": axes}
     for axis, size in zip("ZYX", voxel_size, strict=True):

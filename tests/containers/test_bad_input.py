@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from container_harness import Finished, Image, docker, files, nuclei, open_folder, record, write_ome
+from container_harness import DIAMETER, Finished, Image, docker, files, nuclei, open_folder, record, write_ome
 
 pytestmark = pytest.mark.containers
 
@@ -33,7 +33,9 @@ FAILING = {
     "twin.ome.tif": "same name.*twin.tif.*rename",
 }
 # Odd, but an answer exists.
-DONE = (GOOD, "zero.tif", "3x3x3.tif", "anisotropic.ome.tif")
+DONE = (GOOD, "zero.tif", "3x3x3.tif")
+# Slices 500 times as far apart as pixels: whether nuclei can be told apart then is the model's to say.
+ANISOTROPIC = "anisotropic.ome.tif"
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ def run(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_ome(data / "twin.ome.tif", volume)
     bare("zero.tif", np.zeros(SMALL, np.uint16))
     bare("3x3x3.tif", volume[:3, :3, :3])
-    write_ome(data / "anisotropic.ome.tif", volume, voxel_size=(50.0, 0.1, 0.1))
-    return Run(out, image.segment(data, out))
+    write_ome(data / ANISOTROPIC, volume, voxel_size=(50.0, 0.1, 0.1))
+    return Run(out, image.segment(data, out, *DIAMETER))
 
 
 @pytest.mark.parametrize("name", FAILING)
@@ -98,9 +100,16 @@ def test_an_image_without_signal_has_no_nuclei(run: Run) -> None:
 
 def test_a_bad_image_is_told_by_the_exit_code_and_leaves_nothing(run: Run) -> None:
     assert run.done.code == 1
-    assert files(run.out) == {*DONE, "nucseg_run.json"}
+    assert files(run.out) - {ANISOTROPIC} == {*DONE, "nucseg_run.json"}
     assert "Traceback" not in run.done.err
-    assert f"{len(DONE)} done, {len(FAILING)} failed" in run.done.out
+
+
+def test_huge_anisotropy_ends_in_labels_or_in_advice(run: Run) -> None:
+    if record(run.out)[ANISOTROPIC]["status"] == "done":
+        assert tifffile.imread(run.out / ANISOTROPIC).shape == SMALL
+    else:
+        assert re.search("diameter|voxel size", run.done.error_about(ANISOTROPIC))
+        assert not (run.out / ANISOTROPIC).exists()
 
 
 def test_where_all_fail_the_output_folder_stays_empty(image: Image, tmp_path: Path) -> None:
@@ -108,7 +117,7 @@ def test_where_all_fail_the_output_folder_stays_empty(image: Image, tmp_path: Pa
     data, out = open_folder(tmp_path / "data"), open_folder(tmp_path / "out")
     (data / "text.tif").write_text("no image", encoding="utf-8")
 
-    done = image.segment(data, out)
+    done = image.segment(data, out, *DIAMETER)
 
     assert done.code == 1
     assert done.error_about("text.tif")
@@ -123,7 +132,7 @@ def test_a_folder_without_images(image: Image, tmp_path: Path, present: tuple[st
     for name in present:
         (data / name).write_bytes(b"x")
 
-    done = image.segment(data, out)
+    done = image.segment(data, out, *DIAMETER)
 
     assert done.code == 2
     assert message in done.fatal
@@ -240,7 +249,9 @@ def test_a_disk_that_fills_on_the_way(image: Image, tmp_path: Path, small_disk: 
     write_ome(data / "a.ome.tif", nuclei(SMALL))
     write_ome(data / "b.ome.tif", nuclei((32, 96, 96)))
 
-    name = image.start("--in", "/data", "--out", "/out", mounts=[f"{data}:/data:ro", f"{volume}:/out:nocopy"])
+    name = image.start(
+        "--in", "/data", "--out", "/out", *DIAMETER, mounts=[f"{data}:/data:ro", f"{volume}:/out:nocopy"]
+    )
     image.wait_for(name, "image 2/2")
     fill(keeper)
     done = image.wait(name)

@@ -34,8 +34,8 @@ def run(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("contract")
     data, gt, out, biaflows_out = (open_folder(folder / name) for name in ("data", "gt", "out", "biaflows"))
     volume = nuclei()
-    write_ome(data / OME, volume, voxel_size=(0.6, 0.5, 0.5))
-    resolution = {"resolution": (4, 4), "metadata": {"spacing": 0.25, "unit": "um", "axes": "ZYX"}}
+    write_ome(data / OME, volume, voxel_size=(1.2, 1.0, 1.0))
+    resolution = {"resolution": (0.8, 0.8), "metadata": {"spacing": 1.25, "unit": "um", "axes": "ZYX"}}
     tifffile.imwrite(data / IMAGEJ, volume[:16, :48, :48], imagej=True, **resolution)
     tifffile.imwrite(data / BARE, volume[:16, :48, :48].astype(np.float32), metadata=None)
     tifffile.imwrite(gt / BARE, (volume[:16, :48, :48] > 1000).astype(np.uint8), metadata=None)
@@ -88,8 +88,8 @@ def test_the_voxel_size_is_kept_and_none_is_made_up(run: Run) -> None:
             assert tif.ome_metadata
             return re.findall(r'PhysicalSize([ZYX])="([\d.]+)"', tif.ome_metadata)
 
-    assert dict(sizes(OME)) == {"Z": "0.6", "Y": "0.5", "X": "0.5"}
-    assert dict(sizes(IMAGEJ)) == {"Z": "0.25", "Y": "0.25", "X": "0.25"}
+    assert dict(sizes(OME)) == {"Z": "1.2", "Y": "1.0", "X": "1.0"}
+    assert dict(sizes(IMAGEJ)) == {"Z": "1.25", "Y": "1.25", "X": "1.25"}
     assert sizes(BARE) == []
 
 
@@ -127,7 +127,7 @@ def test_channel_time_point_and_voxel_size_are_chosen(image: Image, tmp_path: Pa
     stack = np.zeros((2, 16, 3, 48, 48), np.uint16)
     stack[1, :, 2] = volume
     write_ome(data / "5d.ome.tif", stack, axes="TZCYX")
-    words = "--nuc_channel 2 --time_point=1 --voxel_size_z 0.75 --voxel_size_y=0.25 --voxel_size_x 0.25"
+    words = "--nuc_channel 2 --time_point=1 --voxel_size_z 0.3 --voxel_size_y=0.25 --voxel_size_x 0.25"
     extras = ("--measurements", "/out/tables", "--overlays", "/out/pictures")
 
     done = image.segment(data, out, *words.split(), *extras, "--nucleus_diameter=2.5")
@@ -135,7 +135,7 @@ def test_channel_time_point_and_voxel_size_are_chosen(image: Image, tmp_path: Pa
     assert done.code == 0, done.out + done.err
     pictures = {f"pictures/5d_{view}.png" for view in ("xy", "xz", "yz")}
     assert files(out) == {"5d.ome.tif", "nucseg_run.json", "tables", "tables/5d.csv", "pictures"} | pictures
-    assert record(out)["5d.ome.tif"]["voxel_size_um"] == [0.75, 0.25, 0.25]
+    assert record(out)["5d.ome.tif"]["voxel_size_um"] == [0.3, 0.25, 0.25]
     assert record(out)["5d.ome.tif"]["nuclei"] > 0
     rows = (out / "tables" / "5d.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + record(out)["5d.ome.tif"]["nuclei"]

@@ -134,12 +134,12 @@ def test_version_help_and_check(image: Image) -> None:
     for entry in committed["inputs"]:
         assert entry["set-by-server"] or f"--{entry['id']}" in usage.out
 
-    assert image.run("--check").code == 0
+    assert image.run("--check", "--nucleus_diameter", "16").code == 0
 
 
 def test_a_stopped_container_ends_soon(image: Image) -> None:
     # Python as a container's first process does not even notice SIGTERM unless it listens.
-    name = image.start("--check")
+    name = image.start("--check", "--nucleus_diameter", "16")
     image.wait_for(name, "device:")
     start = time.monotonic()
     docker("stop", "--time", "60", name)

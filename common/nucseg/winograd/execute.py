@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from llvmlite import ir
@@ -81,12 +81,17 @@ class WinogradNetwork:
         self.plan: Plan = lower(module)
         self.groups = _group(self.plan)
         scales = [v.scale for step in self.plan.steps for v in (step.out, step.pooled) if v is not None]
-        self.divisor = tuple(max(axis) for axis in zip(*scales, strict=True))
+        z, y, x = (max(axis) for axis in zip(*scales, strict=True))
+        self.divisor: Triple = (z, y, x)
+        # Blocks of two voxels at the coarsest level
+        self.alignment: Triple = (2 * z, 2 * y, 2 * x)
         lanes = known.lanes
         self._weights = {
             step: winograd_weights(step, lanes, bfloat16)
             if step.minimal
-            else direct_weights(step, self._width(step.sources[0].value), lanes, bfloat16 and not self._small(step))
+            else direct_weights(
+                step, self._width(step.sources[0].value), lanes, bfloat16 and not step.sources[0].value.is_input
+            )
             for step in self.plan.steps
         }
         self._biases = {step: bias_of(step, lanes) for step in self.plan.steps}
@@ -98,7 +103,8 @@ class WinogradNetwork:
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run on float32 (N, C, Z, Y, X); axes ZYX multiples of what the network divides them by."""
         if x.shape[1] != self.plan.input.channels or any(n % d for n, d in zip(x.shape[2:], self.divisor, strict=True)):
-            raise ValueError(f"an input of shape {x.shape} where (N, {self.plan.input.channels}, Z, Y, X) with multiples of {self.divisor} is needed")
+            wanted = f"(N, {self.plan.input.channels}, Z, Y, X) with multiples of {self.divisor}"
+            raise ValueError(f"an input of shape {x.shape} where {wanted} is needed")
         runs = [_Run(self, np.ascontiguousarray(np.moveaxis(image, 0, -1), np.float32)).outputs() for image in x]
         if len(runs) == 1:
             return tuple(output[None] for output in runs[0])
@@ -116,7 +122,9 @@ class WinogradNetwork:
         widths = {block_vectors(len(s.bias), lanes) for s in self.plan.steps}
         for rows, width in itertools.product(self.processor.rows, sorted(widths)):
             kernels.emit_product(module, f"product_{rows}_{width}", lanes, rows, width, self.bfloat16)
-        for name, shape in {self._kernel(s): self._direct_shape(s) for s in self.plan.steps if self._small(s)}.items():
+        for name, shape in {
+            self._kernel(s): self._direct_shape(s) for s in self.plan.steps if s.sources[0].value.is_input
+        }.items():
             kernels.emit_direct(module, name, lanes, *shape)
         return Library(module)
 
@@ -125,19 +133,15 @@ class WinogradNetwork:
         width = block_vectors(len(step.bias), self.processor.lanes)
         return self.processor.rows[-1], width, self._width(step.sources[0].value), step.weight.shape[4], step.stride[2]
 
-    def _small(self, step: Convolution) -> bool:
-        """Whether it reads the network's input, whose channels don't fill vectors."""
-        return step.sources[0].value is self.plan.input
-
     def _kernel(self, step: Convolution) -> str:
         """Name of its kernel."""
-        if self._small(step):
+        if step.sources[0].value.is_input:
             return "direct_" + "_".join(map(str, self._direct_shape(step)))
         return "winograd" if step.minimal else "gathered"
 
     def _width(self, value: Value) -> int:
         """Channels that the array of a value holds."""
-        return value.channels if value is self.plan.input else padded(value.channels, self.processor.lanes)
+        return value.channels if value.is_input else padded(value.channels, self.processor.lanes)
 
     def _size(self, value: Value, shape: Triple) -> int:
         """Bytes of a value's array."""
@@ -299,7 +303,9 @@ class _Run:
         depth, height, _ = _level(self.shape, step.out)
         together = 2 if step.minimal else 1
         numbers = np.array([fields[n] for n in names], np.int64)
-        return _Job(self.net._library.function(self.net._kernel(step), 4), numbers, -(-height // together), together, depth)
+        return _Job(
+            self.net._library.function(self.net._kernel(step), 4), numbers, -(-height // together), together, depth
+        )
 
     def _common_fields(self, step: Convolution) -> dict[str, int]:
         net, lanes = self.net, self.net.processor.lanes
@@ -365,7 +371,7 @@ class _Run:
         block = block_vectors(len(step.bias), lanes)
         channels = sum(net._width(s.value) for s in step.sources)
         _, _, z, y, x = step.weight.shape
-        if net._small(step):
+        if step.sources[0].value.is_input:
             return kernels.direct_scratch(rows, z * y, channels, x, step.stride[2])
         if step.minimal:
             return kernels.winograd_scratch(lanes, rows, channels // lanes, block)

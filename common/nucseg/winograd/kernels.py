@@ -51,12 +51,15 @@ def _fields(code: Code, names: tuple[str, ...]) -> dict[str, Any]:
 def _sums(code: Code, rows: int, vectors: int) -> list[list[Any]]:
     """Registers for `rows` x `vectors` vectors of sums, at zero."""
     sums = [[code.slots(code.vector) for _ in range(vectors)] for _ in range(rows)]
-    for register in sum(sums, []):
-        code.b.store(code.zeros(), register)
+    for row in sums:
+        for register in row:
+            code.b.store(code.zeros(), register)
     return sums
 
 
-def _multiply_step(code: Code, sums: list[list[Any]], left: Any, row_bytes: int, right: Any, bfloat16: bool = False) -> None:
+def _multiply_step(
+    code: Code, sums: list[list[Any]], left: Any, row_bytes: int, right: Any, bfloat16: bool = False
+) -> None:
     """Add to each row of sums the number (or pair) at `left`, `row_bytes` apart, times the vectors at `right`.
 
     Loops have one such step per turn: unrolled further, LLVM loads ahead of the registers there are and spills.
@@ -369,7 +372,8 @@ def emit_gathered(module: ir.Module, name: str, lanes: int, bfloat16: bool) -> N
                 x = code.sub(code.add(code.mul(code.add(first, r), job["stride_x"]), tap), job["before_x"])
                 known = b.and_(inside, code.within(x, job["width"]))
                 source = code.at(parts.pointer["source"], code.mul(code.add(begin, x), vectors, code.bytes))
-                target = code.add(code.mul(code.add(code.mul(line, taps), tap), vectors, left_bytes), code.mul(r, value_bytes))
+                position = code.mul(code.add(code.mul(line, taps), tap), vectors)
+                target = code.add(code.mul(position, left_bytes), code.mul(r, value_bytes))
                 with code.loop(0, vectors) as v:
                     address = b.select(known, code.at(source, code.mul(v, code.bytes)), parts.spill)
                     value = b.select(known, code.load(address), code.zeros())

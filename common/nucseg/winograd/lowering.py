@@ -31,10 +31,13 @@ class Value:
         Its channels, without padding.
     scale : tuple of int
         Voxels of the network's input per voxel, ZYX.
+    is_input : bool
+        Whether it is the network's input, whose channels are as they come.
     """
 
     channels: int
     scale: Triple
+    is_input: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,12 @@ class Convolution:
 
     @property
     def minimal(self) -> bool:
-        """Whether minimal filtering applies: 3x3x3, stride 1, and channels to sum over."""
+        """Whether minimal filtering applies: 3x3x3, stride 1, and whole vectors of channels to sum over."""
         return (
             self.weight.shape[2:] == (3, 3, 3)
             and self.stride == NO_STRIDE
             and self.before == (1, 1, 1)
-            and self.weight.shape[1] > 4
+            and not self.sources[0].value.is_input
         )
 
     @property
@@ -192,7 +195,9 @@ class _Lowering:
         step.weight = (step.weight * gain[:, None, None, None, None]).astype(np.float32)
         return step.out
 
-    def total(self, a: fx.Node, b: fx.Node) -> Value:
+    def total(self, a: Any, b: Any) -> Value:
+        if not (isinstance(a, fx.Node) and isinstance(b, fx.Node)):
+            raise UnsupportedNetworkError("a sum with a number")
         for host, other in ((a, b), (b, a)):
             step = next((s for s in self.steps if s.out is self.known[host]), None)
             alone = self.uses(host) == 1 and isinstance(self.known[other], Value)
@@ -231,7 +236,7 @@ class _Lowering:
         if node.op == "get_attr":
             return _array(operator.attrgetter(target)(self.module))
         called = self.module.get_submodule(target) if node.op == "call_module" else target
-        first = node.args[0] if node.args else None
+        first: Any = node.args[0] if node.args else None
         if called is torch.conv3d or called is functional.conv3d:
             return self.convolution(node)
         if called in (functional.relu, torch.relu) or isinstance(called, nn.ReLU):
@@ -289,7 +294,7 @@ def lower(module: nn.Module) -> Plan:
     for node in graph.nodes:
         if node.op == "placeholder":
             channels = next(p.shape[1] for p in module.parameters() if p.ndim == 5)
-            source = walk.known[node] = Value(channels, (1, 1, 1))
+            source = walk.known[node] = Value(channels, (1, 1, 1), is_input=True)
         elif node.op == "output":
             outputs = [walk.known[n] for n in node.args[0]]
         else:

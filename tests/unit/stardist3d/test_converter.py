@@ -5,17 +5,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from stardist_golden import unpack_model
 
 from images.stardist3d.converter import is_published_folder, load_folder, read_thresholds
 from nucseg.errors import USAGE, NucsegError
-
-GOLDEN = Path(__file__).parents[2] / "data" / "stardist3d"
 
 
 @pytest.fixture(params=["resnet_anisotropic", "unet_batchnorm_pool122"])
 def folder(request, tmp_path) -> Path:
     """A folder that upstream wrote."""
-    return Path(shutil.copytree(GOLDEN / request.param, tmp_path / request.param))
+    return unpack_model(request.param, tmp_path)
 
 
 def test_info_describes_the_model(folder):
