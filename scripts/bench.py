@@ -42,7 +42,7 @@ from parity import ArrayView, make_oracle
 SHAPE = (64, 256, 256)
 LARGE = (256, 1024, 1024)
 UNET = {"backbone": "unet", "grid": [1, 2, 2], "n_rays": 96}
-CANDIDATES = 5000
+CANDIDATES = 2000
 RADIUS = 6.0
 
 Seconds = tuple[float, float]
@@ -158,7 +158,10 @@ def bench_model(name: str, folder: Path, oracle: Oracle, image: Path, repeats: i
         return oracle.measure(do="network", image=str(image))
 
     times = alternate(
-        repeats, upstream_network, lambda: measure(lambda: networks[True](batch)), lambda: measure(lambda: networks[False](batch))
+        repeats,
+        upstream_network,
+        lambda: measure(lambda: networks[True](batch)),
+        lambda: measure(lambda: networks[False](batch)),
     )
     yield from compare(f"{name}: network, exact", times[0], times[1], "0.5")
     yield from compare(f"{name}: network, default", times[0], times[2], "0.25")
@@ -174,14 +177,19 @@ def bench_model(name: str, folder: Path, oracle: Oracle, image: Path, repeats: i
         return oracle.measure(do="predict", image=str(image), labels=str(wanted), **thresholds)
 
     times = alternate(
-        max(1, repeats // 2), upstream_predict, lambda: measure(lambda: predict(True)), lambda: measure(lambda: predict(False))
+        max(1, repeats // 2),
+        upstream_predict,
+        lambda: measure(lambda: predict(True)),
+        lambda: measure(lambda: predict(False)),
     )
     yield from compare(f"{name}: end to end, exact", times[0], times[1], "< 1")
     yield from compare(f"{name}: end to end, default", times[0], times[2], "< 1")
     differing = int((labels[True] != np.load(wanted)).sum())
     nuclei = int(labels[True].max())
     yield Row(f"{name}: voxels that differ, exact", "", f"{differing}", f"of {nuclei} nuclei", "0")
-    yield Row(f"{name}: F1 at IoU 0.9, default to exact", "", f"{f1_at_90(labels[True], labels[False]):.4f}", "", ">= 0.99")
+    yield Row(
+        f"{name}: F1 at IoU 0.9, default to exact", "", f"{f1_at_90(labels[True], labels[False]):.4f}", "", ">= 0.99"
+    )
     yield from bench_instances(name, networks[True], view, config, thresholds, repeats)
 
 
@@ -224,7 +232,11 @@ def bench_shipped(raw: np.ndarray) -> Iterator[Row]:
         return
     exact, default = (segment(raw, exact) for exact in (True, False))
     yield Row(
-        f"shipped model: F1 at IoU 0.9, default to exact ({exact.max()} nuclei)", "", f"{f1_at_90(exact, default):.4f}", "", ">= 0.99"
+        f"shipped model: F1 at IoU 0.9, default to exact ({exact.max()} nuclei)",
+        "",
+        f"{f1_at_90(exact, default):.4f}",
+        "",
+        ">= 0.99",
     )
 
 
@@ -256,7 +268,9 @@ def bench_memory(work: Path) -> Iterator[Row]:
         yield Row(what, "", "failed", done.stderr.strip().splitlines()[-1] if done.stderr else "", "< 6 GB")
         return
     result = json.loads(done.stdout.splitlines()[-1])
-    yield Row(what, "", f"{result['bytes'] / 1e9:.2f} GB", f"{result['nuclei']} nuclei, {result['seconds']:.0f} s", "< 6 GB")
+    yield Row(
+        what, "", f"{result['bytes'] / 1e9:.2f} GB", f"{result['nuclei']} nuclei, {result['seconds']:.0f} s", "< 6 GB"
+    )
 
 
 def segment_large(path: Path) -> None:
@@ -348,7 +362,7 @@ def main() -> int:
     parser.add_argument("--oracle-python", type=Path, help="Python with stardist and TensorFlow")
     parser.add_argument("--shared", type=Path, default=os.environ.get("NUCSEG_SHARED"), help="folder with data/")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each side")
-    parser.add_argument("--without", default="", help="parts to leave out, with commas: upstream, shipped, memory, container")
+    parser.add_argument("--without", default="", help="upstream, shipped, memory, container: parts to leave out")
     parser.add_argument("--segment-large", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.segment_large:
@@ -368,7 +382,9 @@ def main() -> int:
             oracle = Oracle(args.oracle_python or make_oracle(), threads)
             for model, folder in models(work, oracle, image, args.shared and Path(args.shared)):
                 print(f"Measuring {model} ...", flush=True)
-                rows += bench_model(model, folder, oracle, image, args.repeats)
+                for row in bench_model(model, folder, oracle, image, args.repeats):
+                    print(f"  {row.what}: {row.ours} {row.ratio}", flush=True)
+                    rows.append(row)
             oracle.close()
         if "shipped" not in without:
             rows += bench_shipped(real_image())

@@ -66,7 +66,7 @@ class StarDistConfig:
     unet_last_activation: str = "relu"
     unet_batch_norm: bool = False
     unet_dropout: float = 0.0
-    unet_expansion: float = 2
+    unet_expansion: float = 2.0
     unet_prefix: str = ""
     resnet_n_blocks: int = 4
     resnet_kernel_size: Triple = (3, 3, 3)

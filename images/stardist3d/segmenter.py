@@ -12,12 +12,12 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import is_published_folder, load_folder
 from images.stardist3d.method import StarDistParams
 from images.stardist3d.network import StarDist3D
-from images.stardist3d.prediction import Network, Polyhedra, polyhedra_volumes, predict_labels, predict_polyhedra
+from images.stardist3d.prediction import Polyhedra, polyhedra_volumes, predict_labels, predict_polyhedra
 from nucseg.method import Report
 from nucseg.models import load_weights, read_model
 from nucseg.normalisation import percentile_range
 from nucseg.progress import say
-from nucseg.runtime import compile_network, tile_shape
+from nucseg.runtime import Network, compile_network, tile_shape
 from nucseg.scaling import Sizes, View, choose_zoom, isotropic, measure_diameter
 from nucseg.volume import Region, Shape, Triple, Volume
 
@@ -38,13 +38,6 @@ def build(config: StarDistConfig, state: Mapping[str, np.ndarray]) -> StarDist3D
     network = StarDist3D(config)
     network.load_state_dict({key: torch.from_numpy(array) for key, array in state.items()})
     return network
-
-
-def bytes_per_voxel(config: StarDistConfig) -> float:
-    """Memory that the network takes at its peak per input voxel: at full resolution, and of the heads on the grid."""
-    filters = config.unet_n_filter_base if config.backbone == "unet" else config.resnet_n_filter_base
-    on_grid = config.n_rays + 2 * config.net_conv_after
-    return 4 * (3 * filters + on_grid / np.prod(config.grid))
 
 
 @dataclass(frozen=True)
@@ -99,4 +92,4 @@ class StarDistSegmenter:
 
     def _tile(self, shape: Shape) -> Shape:
         config = self.config
-        return tile_shape(shape, bytes_per_voxel(config), config.divisor, config.receptive_field, self.device)
+        return tile_shape(shape, self.network.bytes_per_voxel, config.divisor, config.receptive_field, self.device)

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -41,15 +43,11 @@ def make(act: nn.Module) -> Net:
     return Net(act)
 
 
-# Softplus is one that only the general run-times know, with torch as the last of them.
 @pytest.mark.parametrize("act", [nn.ReLU(), nn.Softplus()], ids=["relu", "softplus"])
-@pytest.mark.parametrize("without", [(), ("openvino",), ("llvmlite", "openvino")], ids=["all", "no-openvino", "torch"])
+@pytest.mark.parametrize("without", [(), ("openvino",)], ids=["openvino", "torch"])
 def test_exact_networks_give_torch_values_and_the_same_bytes_each_time(volume, act, without, monkeypatch):
     for name in without:
-        monkeypatch.setitem(__import__("sys").modules, name, None)
-    if "llvmlite" in without:
-        for name in [n for n in __import__("sys").modules if n.startswith("nucseg.winograd")]:
-            monkeypatch.delitem(__import__("sys").modules, name)
+        monkeypatch.setitem(sys.modules, name, None)
     with torch.inference_mode():
         wanted = [out.numpy() for out in make(act).double()(torch.from_numpy(volume).double())]
     network = runtime.compile_network(make(act), "cpu", exact=True)
@@ -65,7 +63,7 @@ def test_default_precision_is_near_the_exact_values(volume):
     exact = runtime.compile_network(make(nn.ReLU()), "cpu", exact=True)(volume)
     fast = runtime.compile_network(make(nn.ReLU()), "cpu", exact=False)(volume)
     for a, b in zip(exact, fast, strict=True):
-        assert np.abs(a - b).max() < 0.05 * a.std()
+        assert np.abs(a - b).max() < 0.02 * np.abs(a).max()
 
 
 def test_one_network_takes_any_shape(volume):
@@ -81,7 +79,7 @@ def test_memory_is_told_per_voxel(volume):
     network = runtime.compile_network(make(nn.ReLU()), "cpu", exact=True)
     outputs = sum(out.nbytes for out in network(volume))
     least = outputs / volume.size
-    assert least < network.bytes_per_voxel((6, 14, 20)) < 40 * least
+    assert least < network.bytes_per_voxel < 40 * least
 
 
 def test_devices():
