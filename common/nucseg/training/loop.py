@@ -143,6 +143,8 @@ def _batches(
             num_workers=workers,
             prefetch_factor=8 if workers else None,
             collate_fn=_same,
+            # A forked worker would hang in stardist's OpenMP loops once this process has run any.
+            multiprocessing_context="spawn" if workers else None,
         )
     )
     memory = deque[Sample](maxlen=REPLAY)
