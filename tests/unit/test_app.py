@@ -427,7 +427,7 @@ def test_describe_prints_the_descriptor(capsys):
 def test_check(capsys):
     assert app.main(["--check", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
-    for part in ("numpy 2", "device: cpu", "GiB free", "model: general", "segmented a random volume"):
+    for part in ("numpy 2", "device: cpu", "GiB free", "model: general", "segmented a test volume"):
         assert part in out
     assert app.main(["--check", "--device", "cpu", "--fault=memory"]) == 3
     assert app.main(["--check", "--model=best"]) == 2
