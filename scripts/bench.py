@@ -42,7 +42,7 @@ from parity import ArrayView, make_oracle
 SHAPE = (64, 256, 256)
 LARGE = (256, 1024, 1024)
 UNET = {"backbone": "unet", "grid": [1, 2, 2], "n_rays": 96}
-CANDIDATES = 2000
+CANDIDATES = 1000
 RADIUS = 6.0
 
 Seconds = tuple[float, float]
@@ -245,7 +245,7 @@ def shipped_segmenter() -> Callable[[np.ndarray, bool], np.ndarray] | None:
     from images.stardist3d.method import METHOD
     from nucseg.volume import Volume
 
-    folder = ROOT / "images" / "stardist3d" / "weights" / METHOD.default_model
+    folder = ROOT / "images" / "stardist3d" / "weights" / METHOD.params().model
     if not (folder / "weights.safetensors").exists():
         return None
     declared = json.loads((folder / "model.json").read_text())["input"]

@@ -56,7 +56,7 @@ def self_check(request: Check, method: Method) -> int:
 
 def volume_of_balls() -> Volume:
     """Noise with bright balls of 10 voxels, which stand for nuclei; every run has the same."""
-    places = np.stack(np.indices(SHAPE)) % 16 - 8
+    places = np.indices(SHAPE) % 16 - 8
     balls = 800 * (np.linalg.norm(places, axis=0) < 5)
     noise = np.random.default_rng(0).integers(0, 200, SHAPE)
     return Volume((balls + noise).astype(np.uint16), (1.0, 1.0, 1.0), Path("balls"))
