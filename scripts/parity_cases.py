@@ -16,7 +16,7 @@ CASES: dict[str, tuple[int, bool, float, dict[str, Any]]] = {
     "unet_batchnorm_pool122": (2, True, 5, {**UNET, "rays": 32, "unet_batch_norm": True, "unet_pool": (1, 2, 2)}),
     "unet_depth3_classes": (3, False, 6, {**UNET, "rays": 24, "grid": (2, 2, 2), "unet_n_depth": 3, "n_classes": 2}),
     "unet_two_channels_bare": (
-        14,
+        4,
         True,
         5,
         {**UNET, "rays": 32, "n_channel_in": 2, "grid": (1, 2, 2), "net_conv_after_unet": 0},
