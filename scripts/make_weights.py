@@ -1,8 +1,9 @@
-"""Train the weights that ship with a method: ``make weights METHOD=stardist3d``.
+"""Train the weights that ship with a method: ``make weights METHOD=unet3d``.
 
-Writes a training set of simulated volumes and of real ones, then runs the method's own ``train``
-on it with the recipe that lies beside the weights (`images/<method>/weights/<name>/recipe.json`).
-The real volumes are not part of the project: their folder is named by NUCSEG_SHARED (it holds
+Writes a training set of simulated volumes and of real ones, the same for all methods, then runs the
+method's own ``train`` on it with the settings that lie beside the weights
+(`images/<method>/weights/<name>/recipe.json`). A run that was stopped goes on. The real volumes are
+not part of the project: their folder is named by NUCSEG_SHARED (it holds
 ``data/volumes/<name>/image.tif`` and ``labels.tif``).
 """
 
@@ -12,31 +13,50 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from nucseg.app import main as container
 from nucseg.formats import read_labels, read_volume, write_labels, write_volume
 from nucseg.simulation import presets, simulate
+from nucseg.training.loop import CHECKPOINT
+from nucseg.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def write_training_set(recipe: dict, shared: Path, folder: Path) -> None:
-    """Write `folder/images` and `folder/labels` as the recipe says; what exists is kept."""
-    images, labels = folder / "images", folder / "labels"
+SIMULATED = 24
+"""Volumes to learn from of each of the simulator's presets; one more is validated on."""
+
+REAL = ("gonuclear_ovule_1135_mini", "qcanet_mouse_embryo_8cell", "stardist_worm_crop")
+
+REPEATS = 20
+"""Copies of each real volume, so that about a third of the patches are real."""
+
+
+def write_training_set(shared: Path, folder: Path) -> None:
+    """Write images and labels to learn from, and ``val_images`` and ``val_labels``; what exists is kept."""
+    for number in range(SIMULATED + 1):
+        for index, preset in enumerate(presets()):
+            prefix = "val_" if number == SIMULATED else ""
+            target = folder / f"{prefix}labels" / f"sim_{preset}_{number:02}.tif"
+            if not target.exists():
+                volume, truth = simulate(preset, seed=1000 * index + number)
+                _write(folder, prefix, target.name, volume, truth)
+    for name in REAL:
+        source = shared / "data" / "volumes" / name
+        volume, truth = read_volume(source / "image.tif"), read_labels(source / "labels.tif")
+        for repeat in range(REPEATS):
+            _write(folder, "", f"real_{name}_{repeat:02}.tif", volume, truth)
+        # There are no more labelled real volumes, so the thresholds are tuned on these too.
+        _write(folder, "val_", f"real_{name}.tif", volume, truth)
+
+
+def _write(folder: Path, prefix: str, name: str, volume: Volume, truth: np.ndarray) -> None:
+    images, labels = folder / f"{prefix}images", folder / f"{prefix}labels"
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(exist_ok=True)
-    for number in range(recipe["simulated_per_preset"]):
-        for index, preset in enumerate(presets()):
-            name = f"sim_{preset}_{number:02}.tif"
-            if not (labels / name).exists():
-                volume, truth = simulate(preset, seed=1000 * index + number)
-                write_volume(images / name, volume.data, volume.voxel_size)
-                write_labels(labels / name, truth, volume.voxel_size)
-    for name in recipe["real"]:
-        source = shared / "data" / "volumes" / name
-        volume = read_volume(source / "image.tif")
-        for repeat in range(recipe["real_repeats"]):
-            write_volume(images / f"real_{name}_{repeat:02}.tif", volume.data, volume.voxel_size)
-            write_labels(labels / f"real_{name}_{repeat:02}.tif", read_labels(source / "labels.tif"), volume.voxel_size)
+    write_volume(images / name, volume.data, volume.voxel_size)
+    write_labels(labels / name, truth, volume.voxel_size)
 
 
 def main() -> int:
@@ -53,11 +73,15 @@ def main() -> int:
     shared = Path(os.environ.get("NUCSEG_SHARED", ""))
     if not (shared / "data" / "volumes").is_dir():
         sys.exit("the real training volumes are not here. Try: NUCSEG_SHARED=<folder with data/volumes>")
-    folder = arguments.work / arguments.method
-    write_training_set(recipe, shared, folder)
+    folder, out = arguments.work, arguments.out or weights
+    write_training_set(shared, folder)
     os.environ.update(NUCSEG_METHOD=arguments.method, NUCSEG_ROOT=str(ROOT))
-    words = ["train", "--in", folder / "images", "--gt", folder / "labels", "--out", arguments.out or weights]
-    return container([str(word) for word in words] + [f"--{key}={value}" for key, value in recipe["train"].items()])
+    words = ["train", "--in", folder / "images", "--gt", folder / "labels", "--out", out, "--resume"]
+    words += ["--val", folder / "val_images", "--val_gt", folder / "val_labels"]
+    code = container([str(word) for word in words] + [f"--{key}={value}" for key, value in recipe.items()])
+    if code == 0:
+        (out / CHECKPOINT).unlink(missing_ok=True)
+    return code
 
 
 if __name__ == "__main__":

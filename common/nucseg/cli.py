@@ -32,6 +32,8 @@ FOLDERS = {
     "--gtfolder": "gt",
     "--measurements": "measurements",
     "--overlays": "overlays",
+    "--val": "val",
+    "--val_gt": "val_gt",
 }
 SWITCHES = {
     "-nmc": "no_metrics",
@@ -58,9 +60,16 @@ SERVER = _words(
     "--base_path --verbose --log_level"
 )
 SERVER_PREFIX = "--cytomine_"
-TRAIN_FLAGS = ("--in", "--infolder", "--out", "--outfolder", "--gt", "--gtfolder", "--device")
+TRAIN_FLAGS = _words("--in --infolder --out --outfolder --gt --gtfolder --val --val_gt --resume --device")
 
-RUN_FLAGS = (*FOLDERS, *SWITCHES, *ASSENTED, *IGNORED_SWITCHES, *IGNORED_VALUES, "--device")
+RUN_FLAGS = (
+    *(flag for flag in FOLDERS if not flag.startswith("--val")),
+    *SWITCHES,
+    *ASSENTED,
+    *IGNORED_SWITCHES,
+    *IGNORED_VALUES,
+    "--device",
+)
 
 RESERVED = frozenset(flag.lstrip("-") for flag in (*RUN_FLAGS, *SERVER))
 """Names that no parameter may have."""
@@ -84,11 +93,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a model on the pairs of two folders."""
+    """Train a model on the pairs of two folders, validating on those of two others where they are given."""
 
     in_dir: Path
     gt_dir: Path
     out_dir: Path
+    val_dir: Path | None
+    val_gt_dir: Path | None
+    resume: bool
     device: str
     params: Any
     warnings: tuple[str, ...]
@@ -241,10 +253,15 @@ class _Line:
             example = " ".join(f"--{name} FOLDER" for name in needed)
             raise NucsegError(f"{' and '.join(missing)} is missing", f"{'train ' * self.train}{example}", USAGE)
         if self.train:
+            if ("val" in self.folders) != ("val_gt" in self.folders):
+                raise NucsegError("--val and --val_gt go together", "--val FOLDER --val_gt FOLDER", USAGE)
             return Train(
                 in_dir=self.folders["in"],
                 gt_dir=self.folders["gt"],
                 out_dir=self.folders["out"],
+                val_dir=self.folders.get("val"),
+                val_gt_dir=self.folders.get("val_gt"),
+                resume="resume" in self.switches,
                 device=self.device,
                 params=params,
                 warnings=self._warnings(),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nucseg.params import CommonParams
+    from nucseg.training.job import TrainingJob
     from nucseg.volume import Volume
 
 Report = Callable[[float, str], None]
@@ -85,8 +86,14 @@ class Method(Protocol):
         """
         ...
 
-    def train(self, in_dir: Path, gt_dir: Path, out_dir: Path, params: Any, device: str, progress: Report) -> None:
-        """Train on the pairs of two folders and write a model folder (`nucseg.models.write_model`)."""
+    def train(self, job: TrainingJob) -> None:
+        """Train on the job's pairs and write a model folder (`nucseg.training.teach`).
+
+        Raises
+        ------
+        NucsegError
+            `USAGE` when the model to start from is not one of this method.
+        """
         ...
 
 

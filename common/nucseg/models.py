@@ -63,14 +63,15 @@ def shipped_models(method_dir: Path) -> list[str]:
 
 
 def resolve_model(method_dir: Path, value: str) -> Path:
-    """The folder that the parameter `model` means.
+    """The folder, or the file in an upstream format, that the parameter `model` means.
 
     Parameters
     ----------
     method_dir : pathlib.Path
         Folder of the method.
     value : str
-        Name of a shipped model, or path of a folder (one mounted into the container).
+        Name of a shipped model, or path of a folder or file (one mounted into the container). Empty
+        gives the method's folder: a method that ships no model says itself what it needs.
 
     Raises
     ------
@@ -78,16 +79,17 @@ def resolve_model(method_dir: Path, value: str) -> Path:
         `USAGE`, with the names of the shipped models.
     """
     shipped = shipped_models(method_dir)
+    if not value:
+        return method_dir
     if value in shipped:
         return method_dir / "weights" / value
     hint = f"name a shipped model ({', '.join(shipped) or 'there is none'}) or a folder that holds one"
-    folder = Path(value)
-    if not folder.is_dir():
-        what = "is a file, not a model folder" if folder.exists() else "is neither a shipped model nor a folder"
-        raise NucsegError(f"--model: {value!r} {what}", hint, USAGE)
-    if not any(folder.iterdir()):
+    path = Path(value)
+    if not path.exists():
+        raise NucsegError(f"--model: {value!r} is neither a shipped model nor a folder or file", hint, USAGE)
+    if path.is_dir() and not any(path.iterdir()):
         raise NucsegError(f"--model: the folder {value!r} is empty", hint, USAGE)
-    return folder.absolute()
+    return path.absolute()
 
 
 def read_model(folder: Path, method: str) -> Model:
@@ -104,6 +106,8 @@ def read_model(folder: Path, method: str) -> Model:
         info = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise NucsegError(f"the model folder {folder} has no {DESCRIPTION}", hint, USAGE) from None
+    except NotADirectoryError:
+        raise NucsegError(f"{folder} is a file of no format that {method} reads", hint, USAGE) from None
     except (OSError, ValueError) as error:
         raise NucsegError(f"{path} can't be read: {error}", hint, USAGE) from None
     missing = [key for key in ("name", "method", "config", "sha256") if not (isinstance(info, dict) and key in info)]
@@ -140,21 +144,21 @@ def load_weights(model: Model) -> dict[str, np.ndarray]:
         raise NucsegError(f"{path} is no safetensors file: {error}", hint, USAGE) from None
 
 
-def fingerprint(folder: Path, info: Mapping[str, Any]) -> dict[str, str]:
+def fingerprint(model: Path, info: Mapping[str, Any]) -> dict[str, str]:
     """Name and SHA-256 of a model for the run record.
 
-    A folder of an upstream format declares no hash: it gets that of its files' names and contents.
+    A model of an upstream format declares no hash: it gets that of its files' names and contents.
     """
     digest = info.get("sha256")
     if not digest:
         whole = hashlib.sha256()
-        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        for path in sorted(path for path in (model.iterdir() if model.is_dir() else [model]) if path.is_file()):
             with path.open("rb") as file:
                 whole.update(
                     f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode(errors="replace")
                 )
         digest = whole.hexdigest()
-    return {"name": str(info.get("name", folder.name)), "sha256": str(digest)}
+    return {"name": str(info.get("name", model.name)), "sha256": str(digest)}
 
 
 def write_model(folder: Path, info: Mapping[str, Any], weights: Mapping[str, Any]) -> Model:

@@ -160,7 +160,12 @@ def range_text(item: Field[Any]) -> str:
 
 def flags(params_type: type) -> list[str]:
     """The flag of every parameter, always ``--snake_case``."""
-    return [f"--{item.name}" for item in parameters(params_type)]
+    return [flag(item) for item in parameters(params_type)]
+
+
+def flag(item: Field[Any]) -> str:
+    """The flag of one parameter: its name, without the underscore that keeps ``from_`` apart from Python's word."""
+    return f"--{item.name.removesuffix('_')}"
 
 
 class _Parser(argparse_dataclass.ArgumentParser):
@@ -191,7 +196,7 @@ def _flag(item: Field[Any]) -> dict[str, Any]:
     facts += [range_text(item)] * bool(range_text(item))
     text = item.metadata["help"] + (f" [{'; '.join(facts)}]" if facts else "")
     return {
-        "args": [f"--{item.name}"],
+        "args": [flag(item)],
         "type": convert,
         "metavar": _METAVARS[item.type],
         "help": text.replace("%", "%%"),
@@ -219,6 +224,7 @@ __all__ = [
     "MISSING",
     "CommonParams",
     "build_parser",
+    "flag",
     "flags",
     "help_text",
     "parameter",

@@ -19,21 +19,21 @@ class _Axis:
     length: int  # of the source
 
     @classmethod
-    def linear(cls, length: int, zoom: float) -> "_Axis":
+    def linear(cls, length: int, zoom: float, n_out: int) -> "_Axis":
         """A triangle as wide as two source voxels, or as two output voxels where these are larger.
 
         The widening is what keeps detail finer than the output's voxels from aliasing; definition as
         in Pillow's ``ImagingResample`` and torch's ``interpolate(antialias=True)``.
         """
-        n_out = output_length(length, zoom)
         scale = 1.0 / zoom
         support = max(scale, 1.0)
         centre = (np.arange(n_out) + 0.5) * scale
-        first = np.maximum(np.floor(centre - support + 0.5).astype(np.int64), 0)
+        first = np.clip(np.floor(centre - support + 0.5).astype(np.int64), 0, length - 1)
         stop = np.minimum(np.floor(centre + support + 0.5).astype(np.int64), length)
         source = first[:, None] + np.arange(int((stop - first).max()))
         weights = np.maximum(0.0, 1.0 - np.abs(source + 0.5 - centre[:, None]) / support)
         weights[source >= stop[:, None]] = 0.0
+        weights[weights.sum(axis=1) == 0, 0] = 1.0  # beyond the last voxel, which is repeated
         weights /= weights.sum(axis=1, keepdims=True)
         return cls(first, weights.astype(np.float32), length)
 
@@ -76,6 +76,8 @@ class Resampler:
         Of the source, ZYX.
     zoom : tuple of float
         Output voxels per source voxel, ZYX, above 0. An axis of zoom 1 is not touched.
+    shape : tuple of int, optional
+        Of the output, where it is known better than by rounding (a view's source).
 
     Examples
     --------
@@ -87,6 +89,7 @@ class Resampler:
 
     shape_in: Shape
     zoom: Triple
+    shape: Shape | None = None
 
     def __post_init__(self) -> None:
         """Check the zoom."""
@@ -95,7 +98,9 @@ class Resampler:
 
     @cached_property
     def shape_out(self) -> Shape:
-        """Number of voxels after resampling, ZYX: ``max(1, round(n * zoom))``."""
+        """Number of voxels after resampling, ZYX: `shape`, else ``max(1, round(n * zoom))``."""
+        if self.shape:
+            return self.shape
         z, y, x = (output_length(n, zoom) for n, zoom in zip(self.shape_in, self.zoom, strict=True))
         return z, y, x
 
@@ -105,7 +110,7 @@ class Resampler:
         changes = {i: zoom for i, zoom in enumerate(self.zoom) if zoom != 1}
         reduced = [i for i in changes if changes[i] < 1]
         enlarged = [i for i in reversed(changes) if changes[i] > 1]
-        return {i: _Axis.linear(self.shape_in[i], changes[i]) for i in reduced + enlarged}
+        return {i: _Axis.linear(self.shape_in[i], changes[i], self.shape_out[i]) for i in reduced + enlarged}
 
     def read(self, data: np.ndarray, region: Region) -> np.ndarray:
         """One block of the resampled volume; of `data`, only the voxels that it needs are read.

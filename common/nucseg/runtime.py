@@ -118,8 +118,9 @@ def compile_network(module: torch.nn.Module, device: str, *, exact: bool) -> Net
     Parameters
     ----------
     module : torch.nn.Module
-        Maps (N, C, Z, Y, X) to a tuple of tensors of that layout. It is put in evaluation mode, and
-        may be changed.
+        Maps (N, C, Z, Y, X) or (N, C, Y, X) to a tuple of tensors of that layout. Its attribute
+        `divisor` says what the axes must be multiples of. It is put in evaluation mode, and may be
+        changed.
     device : str
         "cpu" or "cuda".
     exact : bool
@@ -157,14 +158,15 @@ class _TorchNetwork:
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
         self.bytes_per_voxel = _activation_bytes(module)
-        self.module = module.to(device, memory_format=torch.channels_last_3d)
+        self.layout = torch.channels_last_3d if len(module.divisor) == 3 else torch.channels_last
+        self.module = module.to(device, memory_format=self.layout)
         self.device = device
         self.exact = exact
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         import torch
 
-        tensor = torch.from_numpy(x).to(self.device, memory_format=torch.channels_last_3d)
+        tensor = torch.from_numpy(x).to(self.device, memory_format=self.layout)
         with torch.inference_mode(), torch.autocast(self.device, self.precision, enabled=not self.exact):
             outputs = self.module(tensor)
         return tuple(output.float().cpu().numpy() for output in outputs)
@@ -179,10 +181,11 @@ class _OpenVinoNetwork:
         import openvino
         import torch
 
-        example = torch.zeros(1, _channels_in(module), *(2 * d for d in _divisor(module)))
+        example = torch.zeros(1, _channels_in(module), *(2 * d for d in module.divisor))
         with warnings.catch_warnings():
-            # OpenVINO traces with what torch calls deprecated.
+            # OpenVINO traces with what torch calls deprecated, and torch fears for shapes, which tests try.
             warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
             model = openvino.convert_model(module, example_input=example)
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
@@ -198,14 +201,9 @@ class _OpenVinoNetwork:
 
 
 def _channels_in(module: torch.nn.Module) -> int:
-    """Channels of the input: those of the first convolution."""
-    return int(next(p.shape[1] for p in module.parameters() if p.ndim == 5))
-
-
-def _divisor(module: torch.nn.Module) -> Shape:
-    """What the axes of the input must be multiples of, where the module says it."""
-    z, y, x = getattr(module, "divisor", (16, 16, 16))
-    return z, y, x
+    """Channels of the input: those of the first convolution, unless the module says it."""
+    known = getattr(module, "channels_in", None)
+    return int(known or next(p.shape[1] for p in module.parameters() if p.ndim >= 4))
 
 
 def _activation_bytes(module: torch.nn.Module) -> float:
@@ -220,9 +218,9 @@ def _activation_bytes(module: torch.nn.Module) -> float:
     hooks = [
         part.register_forward_hook(lambda _m, _i, out: sizes.append(out.numel() * 4))
         for part in module.modules()
-        if isinstance(part, (torch.nn.Conv3d, torch.nn.ReLU, torch.nn.MaxPool3d))
+        if not list(part.children()) and not isinstance(part, torch.nn.Identity)
     ]
-    example = torch.zeros(1, _channels_in(module), *_divisor(module), device=device)
+    example = torch.zeros(1, _channels_in(module), *module.divisor, device=device)
     with torch.inference_mode():
         outputs = module(example)
     for hook in hooks:

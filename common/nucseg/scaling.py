@@ -6,6 +6,7 @@ The rule, by what the model declares in its ``model.json`` under ``input``:
   The diameter in the image is the user's (`nucleus_diameter`), or is measured by the network
   itself (`measure_diameter`).
 * ``voxel_size_um``: voxels get that size. Without a voxel size in the image, it is taken as it is.
+* ``isotropic``: voxels become isotropic, as fine as the finest axis.
 * neither (a converted model that doesn't say): the image is taken as it is.
 """
 
@@ -16,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from nucseg.normalisation import normalise
+from nucseg.method import Report
+from nucseg.normalisation import normalise, percentile_range
+from nucseg.progress import say
 from nucseg.resampling import Resampler, resample_labels
 from nucseg.volume import Region, Shape, Triple, Volume
 
@@ -26,6 +29,9 @@ LADDER = tuple(6.0 * 1.45**step for step in range(8))
 """Diameters in voxels that `measure_diameter` begins with: 6 to 81."""
 
 REFINEMENTS = 2
+
+SLAB = 16
+"""Planes of the source that are drawn at once."""
 
 LOOK = 96**3
 """Voxels of the part that the network looks at to measure the diameter."""
@@ -77,10 +83,32 @@ class View:
             return points + np.array(start)
         return (points + 0.5) / np.array(self.zoom) - 0.5 + np.array(start)
 
-    def labels_to_source(self, labels: np.ndarray) -> np.ndarray:
-        """Label image of the view at the source's shape, by nearest neighbour."""
+    def labels_to_source(self, labels: np.ndarray, inside: np.ndarray, threshold: float) -> np.ndarray:
+        """Label image of the view at the source's shape, with outlines as smooth as the source's voxels allow.
+
+        Parameters
+        ----------
+        labels : numpy.ndarray
+            ZYX, of the view's shape.
+        inside : numpy.ndarray
+            Of the same shape: how sure it is that a voxel belongs to a nucleus. It is interpolated,
+            and nuclei end where it falls below `threshold`; labels are taken from the nearest voxel.
+        threshold : float
+        """
+        if self.zoom == (1.0, 1.0, 1.0):
+            return labels
+        from scipy.ndimage import maximum_filter
+
+        # The interpolated outline may lie up to one voxel outside.
+        wider = np.where(labels > 0, labels, maximum_filter(labels, 3))
         z, y, x = self.zoom
-        return resample_labels(labels, self.volume.shape, (1 / z, 1 / y, 1 / x))
+        back: Triple = (1 / z, 1 / y, 1 / x)
+        result = resample_labels(wider, self.volume.shape, back)
+        field = Resampler(self.shape, back, self.volume.shape)
+        for start in range(0, len(result), SLAB):
+            slab = slice(start, min(start + SLAB, len(result)))
+            result[slab][field.read(inside, (slab, slice(None), slice(None))) < threshold] = 0
+        return result
 
 
 def isotropic(volume: Volume) -> float:
@@ -120,7 +148,45 @@ def choose_zoom(volume: Volume, declared: Mapping[str, Any], diameter: float) ->
     if (size := declared.get("voxel_size_um")) and volume.voxel_size:
         z, y, x = (have / want for have, want in zip(volume.voxel_size, size, strict=True))
         return z, y, x
+    if declared.get("isotropic") and volume.voxel_size:
+        return zoom_to_diameter(volume, 1.0, 1.0)
     return (1.0, 1.0, 1.0)
+
+
+def fit_view(
+    volume: Volume, declared: Mapping[str, Any], diameter: float, look: Callable[[View], Sizes], progress: Report
+) -> View:
+    """The volume at a model's scale; the nuclei are measured when their diameter is needed and not known.
+
+    Parameters
+    ----------
+    volume : Volume
+    declared : mapping
+        `input` of the model's ``model.json``.
+    diameter : float
+        As for `choose_zoom`.
+    look : callable
+        From a view of a part of the volume to the diameters (n,), in voxels of the view, and the
+        probabilities (n,) of the nuclei that the network finds there.
+    progress : Report
+    """
+    limits = percentile_range(volume.data, *declared["percentiles"])
+    zoom = choose_zoom(volume, declared, diameter)
+    if diameter and "nucleus_diameter_voxels" not in declared:
+        say("warning: the model doesn't say which diameter it was trained at: --nucleus_diameter has no effect")
+    if zoom is None:
+        progress(0.0, "measuring the nucleus diameter")
+        measured = measure_diameter(
+            volume,
+            declared["nucleus_diameter_voxels"],
+            lambda zoom, window: look(View(volume, zoom, limits, window)),
+        )
+        measured *= isotropic(volume)
+        unit = "µm" if volume.voxel_size else "voxels"
+        found = f"measured as {measured:.3g} {unit}" if measured else "not measured: no nucleus found at any scale"
+        say(f"{volume.source.name}: nucleus diameter {found}")
+        zoom = choose_zoom(volume, declared, measured) or (1.0, 1.0, 1.0)
+    return View(volume, zoom, limits)
 
 
 def measure_diameter(volume: Volume, wanted: float, look: Callable[[Triple, Region], Sizes]) -> float:

@@ -2,6 +2,9 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
 
 from nucseg.errors import ENVIRONMENT, NucsegError
 from nucseg.volume import Region, Shape
@@ -90,3 +93,55 @@ def _plan_axis(name: str, length: int, tile: int, halo: int, multiple: int) -> l
         tiles.append((span, slice(start * multiple, stop * multiple)))
         start = stop
     return tiles
+
+
+def plan_patches(shape: Shape, patch: Shape, halo: Shape) -> list[Tile]:
+    """Cover a volume by patches of one shape, for networks whose result depends on it.
+
+    Parameters
+    ----------
+    shape, patch, halo : tuple of int
+        Of the volume, of every patch, and of its rim that only serves as context, ZYX.
+
+    Returns
+    -------
+    list of Tile
+        In ZYX order. Cores and reads reach beyond the volume, where `read_padded` reflects it.
+    """
+    spans = [
+        [(slice(a - h, a - h + p), slice(a, a + p - 2 * h)) for a in range(0, n, p - 2 * h)]
+        for n, p, h in zip(shape, patch, halo, strict=True)
+    ]
+    return [Tile((z[0], y[0], x[0]), (z[1], y[1], x[1])) for z, y, x in itertools.product(*spans)]
+
+
+class Readable(Protocol):
+    """What tiles are read from: `nucseg.scaling.View`."""
+
+    @property
+    def shape(self) -> Shape:
+        """Number of voxels, ZYX."""
+        ...
+
+    def read(self, region: Region) -> np.ndarray:
+        """float32 block: ZYX, or CZYX with several channels."""
+        ...
+
+
+def read_padded(view: Readable, region: Region) -> np.ndarray:
+    """Block (C, Z, Y, X), float32, of a view that is continued by reflection beyond its ends."""
+    places = [_reflected(part, size) for part, size in zip(region, view.shape, strict=True)]
+    z, y, x = (slice(int(p.min()), int(p.max()) + 1) for p in places)
+    block = view.read((z, y, x))
+    block = block[None] if block.ndim == 3 else block
+    for axis, (place, part) in enumerate(zip(places, (z, y, x), strict=True), start=1):
+        if len(place) != part.stop - part.start or (np.diff(place) != 1).any():
+            block = np.take(block, place - part.start, axis=axis)
+    return np.ascontiguousarray(block, np.float32)
+
+
+def _reflected(part: slice, size: int) -> np.ndarray:
+    """Index of each voxel of an axis that is continued by reflection, without repeating the border."""
+    period = max(1, 2 * (size - 1))
+    index = np.arange(part.start, part.stop) % period
+    return np.minimum(index, period - index) if size > 1 else index * 0

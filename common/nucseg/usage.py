@@ -14,7 +14,10 @@ def usage(method: Method, train: bool) -> str:
 
   --in FOLDER           Images (TIFF, OME-TIFF).
   --gt FOLDER           Their label images, with the same names.
-  --out FOLDER          Gets the model: --model FOLDER uses it. A run that was stopped goes on.
+  --out FOLDER          Gets the model (--model FOLDER uses it), training.tsv and training.png.
+  --val FOLDER          Other images to validate on; without, every tenth pair is kept back for it.
+  --val_gt FOLDER       Their label images.
+  --resume              Go on with a run that was stopped.
   --device DEVICE       auto (default), cpu or cuda.
 """
         return f"{head}\nParameters:\n{help_text(method.train_params)}"

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nucseg.method import Report, Segmenter
+from nucseg.method import Segmenter
 from nucseg.params import CommonParams, parameter
+from nucseg.training.job import TrainingJob
 from nucseg.training.params import TrainParams
 
 
@@ -47,9 +48,6 @@ class StarDistTrainParams(TrainParams):
     n_rays: int = parameter(64, "Rays", "Directions in which the distance to the border is predicted.", minimum=8)
     filters: int = parameter(16, "Filters", "Filters of the U-Net's first level.", minimum=4)
     depth: int = parameter(2, "Depth", "Levels of the U-Net below the grid.", minimum=1, maximum=5)
-    diameter: float = parameter(
-        16.0, "Diameter", "Voxels across a nucleus in the patches; images are resampled to it.", minimum=6.0
-    )
 
 
 class StarDist:
@@ -75,13 +73,11 @@ class StarDist:
 
         return StarDistSegmenter.load(model, params, device)
 
-    def train(
-        self, in_dir: Path, gt_dir: Path, out_dir: Path, params: StarDistTrainParams, device: str, progress: Report
-    ) -> None:
-        """Train on the pairs of two folders and write a model folder."""
+    def train(self, job: TrainingJob) -> None:
+        """Train on the job's pairs and write a model folder."""
         from images.stardist3d.training import train
 
-        train(in_dir, gt_dir, out_dir, params, device, progress)
+        train(job)
 
 
 METHOD: Any = StarDist()

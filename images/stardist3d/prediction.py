@@ -16,8 +16,8 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.native import quiet_native_code
 from images.stardist3d.suppression import suppress
 from nucseg.errors import NucsegError
-from nucseg.tiling import Tile, padded_shape, plan_tiles
-from nucseg.volume import Region, Shape, Triple
+from nucseg.tiling import Readable, Tile, padded_shape, plan_tiles, read_padded
+from nucseg.volume import Shape, Triple
 
 Network = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 Report = Callable[[float, str], None]
@@ -31,7 +31,7 @@ LEAST_DISTANCE = 1e-3
 MAX_CANDIDATES = 2_000_000
 
 
-class NetworkView(Protocol):
+class NetworkView(Readable, Protocol):
     """What prediction needs of `nucseg.scaling.View`."""
 
     @property
@@ -42,15 +42,6 @@ class NetworkView(Protocol):
     @property
     def zoom(self) -> Triple:
         """Voxels of the view per voxel of the source, ZYX."""
-        ...
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of the view, ZYX."""
-        ...
-
-    def read(self, region: Region) -> np.ndarray:
-        """Normalised float32 block: ZYX, or CZYX for networks with several input channels."""
         ...
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
@@ -238,7 +229,13 @@ def polyhedra_volumes(dist: np.ndarray, config: StarDistConfig) -> np.ndarray:
 def _candidates_in_tile(
     network: Network, view: NetworkView, config: StarDistConfig, prob_thresh: float, tile: Tile
 ) -> Polyhedra:
-    outputs = network(_read_padded(view, tile.read, config)[None])
+    block = read_padded(view, tile.read)
+    if len(block) != config.n_channel_in:
+        raise NucsegError(
+            f"the model takes {config.n_channel_in} input channels, and the volume has {len(block)}",
+            "choose a model for a single channel",
+        )
+    outputs = network(block[None])
     logits = outputs[0][0, 0]
     if not np.isfinite(logits).all():
         raise _not_numbers()
@@ -264,28 +261,6 @@ def _candidates_in_tile(
         classes = chosen / chosen.sum(axis=1, keepdims=True)
     points = ((np.stack(at, axis=1) + start) * grid).astype(np.int32)
     return Polyhedra(points, prob[places], dist, classes)
-
-
-def _read_padded(view: NetworkView, region: Region, config: StarDistConfig) -> np.ndarray:
-    """Block (C, Z, Y, X) of the view continued at its end by reflection."""
-    places = [_reflected(size, m)[part] for size, m, part in zip(view.shape, config.divisor, region, strict=True)]
-    z, y, x = (slice(int(p.min()), int(p.max()) + 1) for p in places)
-    block = view.read((z, y, x))
-    block = block[None] if block.ndim == 3 else block
-    if len(block) != config.n_channel_in:
-        raise NucsegError(
-            f"the model takes {config.n_channel_in} input channels, and the volume has {len(block)}",
-            "choose a model for a single channel",
-        )
-    for axis, (place, part) in enumerate(zip(places, (z, y, x), strict=True), start=1):
-        if len(place) != part.stop - part.start or place[0] != part.start or place[-1] != part.stop - 1:
-            block = np.take(block, place - part.start, axis=axis)
-    return np.ascontiguousarray(block, np.float32)
-
-
-def _reflected(size: int, multiple: int) -> np.ndarray:
-    """Index of each voxel of an axis that is continued by reflection up to a multiple."""
-    return np.pad(np.arange(size), (0, -size % multiple), mode="reflect")
 
 
 def _consecutive(labels: np.ndarray, largest: int) -> np.ndarray:

@@ -15,11 +15,9 @@ from images.stardist3d.network import StarDist3D
 from images.stardist3d.prediction import Polyhedra, polyhedra_volumes, predict_labels, predict_polyhedra
 from nucseg.method import Report
 from nucseg.models import load_weights, read_model
-from nucseg.normalisation import percentile_range
-from nucseg.progress import say
 from nucseg.runtime import Network, compile_network, tile_shape
-from nucseg.scaling import Sizes, View, choose_zoom, isotropic, measure_diameter
-from nucseg.volume import Region, Shape, Triple, Volume
+from nucseg.scaling import Sizes, View, fit_view
+from nucseg.volume import Shape, Volume
 
 MEASURING_THRESHOLD = 0.5
 """Least probability of the nuclei that the diameter is measured on."""
@@ -57,33 +55,16 @@ class StarDistSegmenter:
 
     def segment(self, volume: Volume, params: StarDistParams, progress: Report) -> np.ndarray:
         """Labels of a volume; see `nucseg.method.Segmenter`."""
-        view = self.view(volume, params.nucleus_diameter, progress)
+        view = fit_view(volume, self.info["input"], params.nucleus_diameter, self.look, progress)
         own = self.info["thresholds"]
         thresholds = {"prob": params.prob_thresh or own["prob"], "nms": params.nms_thresh or own["nms"]}
         tile = self._tile(view.shape)
         return predict_labels(self.network, view, self.config, thresholds, tile, params.max_candidates, progress)
 
-    def view(self, volume: Volume, diameter: float, progress: Report) -> View:
-        """The volume at the model's scale; measures the nuclei when their diameter is needed and not known."""
-        declared = self.info["input"]
-        limits = percentile_range(volume.data, *declared["percentiles"])
-        zoom = choose_zoom(volume, declared, diameter)
-        if diameter and "nucleus_diameter_voxels" not in declared:
-            say("warning: the model doesn't say which diameter it was trained at: --nucleus_diameter has no effect")
-        if zoom is None:
-            progress(0.0, "measuring the nucleus diameter")
-
-            def look(zoom: Triple, window: Region) -> Sizes:
-                found = self.polyhedra(View(volume, zoom, limits, window), MEASURING_THRESHOLD)
-                return np.cbrt(polyhedra_volumes(found.dist, self.config) * 6 / np.pi), found.prob
-
-            wanted = declared["nucleus_diameter_voxels"]
-            measured = measure_diameter(volume, wanted, look) * isotropic(volume)
-            unit = "µm" if volume.voxel_size else "voxels"
-            found = f"measured as {measured:.3g} {unit}" if measured else "not measured: no nucleus found at any scale"
-            say(f"{volume.source.name}: nucleus diameter {found}")
-            zoom = choose_zoom(volume, declared, measured) or (1.0, 1.0, 1.0)
-        return View(volume, zoom, limits)
+    def look(self, view: View) -> Sizes:
+        """Diameters and probabilities of the nuclei of a view, by which the scale is found."""
+        found = self.polyhedra(view, MEASURING_THRESHOLD)
+        return np.cbrt(polyhedra_volumes(found.dist, self.config) * 6 / np.pi), found.prob
 
     def polyhedra(self, view: View, prob: float) -> Polyhedra:
         """Nuclei of a view above a probability."""

@@ -1,26 +1,26 @@
 """Training of StarDist 3D: targets and losses as upstream defines them (stardist/models/model3d.py)."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from images.stardist3d.config import StarDistConfig
-from images.stardist3d.method import StarDistTrainParams
+from images.stardist3d.method import StarDistParams, StarDistTrainParams
 from images.stardist3d.network import StarDist3D
-from images.stardist3d.segmenter import build, load_any
+from images.stardist3d.segmenter import StarDistSegmenter, build, load_any
 from images.stardist3d.tuning import tune_thresholds
-from nucseg.method import Report, method_folder
-from nucseg.models import resolve_model, write_model
-from nucseg.runtime import compile_network
-from nucseg.training.loop import Sample, fit
-from nucseg.training.pairs import Pair, find_pairs
-from nucseg.training.patches import OUTSIDE, PatchPlan, cut_patch
+from nucseg.runtime import Network, compile_network
+from nucseg.training.job import TrainingJob
+from nucseg.training.loop import Sample
+from nucseg.training.pairs import PERCENTILES, Pair
+from nucseg.training.patches import OUTSIDE
+from nucseg.training.teach import MakeTargets, State, teach
+from nucseg.volume import Shape
 
-PERCENTILES = (1.0, 99.8)
 DISTANCE_WEIGHT = 0.2
 BACKGROUND_WEIGHT = 1e-4
 
@@ -40,29 +40,21 @@ def describe(params: StarDistTrainParams) -> StarDistConfig:
     )
 
 
-def make_sample(
-    pairs: Sequence[Pair], weights: Sequence[float], plan: PatchPlan, config: StarDistConfig, seed: int, index: int
-) -> Sample:
-    """Sample number `index` of the run with this seed: a patch with its targets.
-
-    Returns
-    -------
-    image : numpy.ndarray
-        float32 (1, Z, Y, X).
-    prob : numpy.ndarray
-        float32 (1, Z', Y', X') on the grid: normalised distance to the border, -1 to be ignored.
-    dist : numpy.ndarray
-        float32 (n_rays, Z', Y', X'): distance to the border along each ray, in voxels.
-    """
-    rng = np.random.default_rng([seed, index])
-    pair = pairs[rng.choice(len(pairs), p=weights)]
-    image, labels = cut_patch(pair, plan, rng)
-    prob, dist = make_targets(labels, config)
-    return image[None], prob, dist
+def make_sample(config: StarDistConfig, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Sample:
+    """An image patch (1, Z, Y, X) with its targets, all float32."""
+    return image[None], *make_targets(labels, config)
 
 
 def make_targets(labels: np.ndarray, config: StarDistConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Object probability and ray distances of a label patch, on the network's grid."""
+    """Targets of a label patch on the network's grid.
+
+    Returns
+    -------
+    prob : numpy.ndarray
+        float32 (1, Z', Y', X'): normalised distance to the border, -1 to be ignored.
+    dist : numpy.ndarray
+        float32 (n_rays, Z', Y', X'): distance to the border along each ray, in voxels.
+    """
     from stardist.geometry import star_dist3D
     from stardist.utils import edt_prob
 
@@ -93,44 +85,55 @@ def loss(output: tuple[torch.Tensor, ...], targets: tuple[torch.Tensor, ...]) ->
     }
 
 
-def sampler(pairs: Sequence[Pair], params: StarDistTrainParams, config: StarDistConfig) -> partial[Sample]:
-    """`make_sample` bound to a run: pairs are drawn by the square root of their number of nuclei."""
-    counts = np.sqrt([len(pair.centres) for pair in pairs])
-    plan = PatchPlan(params.patch_size, params.diameter)
-    return partial(make_sample, pairs, counts / counts.sum(), plan, config, params.seed)
+@dataclass
+class StarDistLearner:
+    """A `nucseg.training.teach.Learner`."""
+
+    network: StarDistConfig
+    module: StarDist3D
+    patch_shape: Shape
+    diameter: float
+    device: str
+    method: str = "stardist3d"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """For ``model.json``."""
+        return self.network.to_dict()
+
+    @property
+    def make_targets(self) -> MakeTargets:
+        """`make_sample` for this network."""
+        return partial(make_sample, self.network)
+
+    def loss(self, output: Any, targets: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+        """`loss`."""
+        return loss(output, targets)
+
+    def segmenter(self, state: State) -> tuple[StarDistSegmenter, StarDistParams]:
+        """With thresholds in the middle of those that are tuned."""
+        declared = {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.diameter}
+        info = {"input": declared, "thresholds": {"prob": 0.5, "nms": 0.4}}
+        return StarDistSegmenter(self._compiled(state), self.network, info, self.device), StarDistParams()
+
+    def tune(self, state: State, pairs: Sequence[Pair]) -> dict[str, float]:
+        """`tune_thresholds`."""
+        return tune_thresholds(self._compiled(state), self.network, pairs, self.diameter)
+
+    def _compiled(self, state: State) -> Network:
+        weights = {key: value.numpy() for key, value in state.items()}
+        return compile_network(build(self.network, weights), self.device, exact=False)
 
 
-def train(in_dir: Path, gt_dir: Path, out_dir: Path, params: StarDistTrainParams, device: str, report: Report) -> None:
-    """Train on the pairs of two folders and write a model folder.
-
-    Every tenth pair, and at least one when there are several, is kept back to tune the thresholds.
-
-    Raises
-    ------
-    NucsegError
-        `USAGE` when a pair is unfit, or the model to start from is not a StarDist model.
-    """
-    pairs = find_pairs(in_dir, gt_dir, PERCENTILES)
-    kept = pairs[::10]
-    learned = [pair for number, pair in enumerate(pairs) if number % 10] or pairs
+def train(job: TrainingJob) -> None:
+    """Train a network of the job's parameters, or go on from its model, whose configuration then counts."""
+    params = job.params
     torch.manual_seed(params.seed)
-    if params.model:
-        config, state, _ = load_any(resolve_model(method_folder("stardist3d"), params.model))
+    if job.start:
+        config, state, _ = load_any(job.start)
         network = build(config, state)
     else:
         config = describe(params)
         network = StarDist3D(config)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    weights = fit(network, loss, sampler(learned, params, config), params, out_dir, device, report)
-    network.load_state_dict(weights)
-    info = {
-        "name": out_dir.name,
-        "method": "stardist3d",
-        "config": config.to_dict(),
-        "input": {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": params.diameter},
-        "thresholds": tune_thresholds(compile_network(network, "cpu", exact=False), config, kept, params.diameter),
-        "training": {**asdict(params), "pairs": sorted({pair.name for pair in learned})},
-        "licence": "BSD-3-Clause",
-    }
-    write_model(out_dir, info, weights)
-    (out_dir / "checkpoint.pt").unlink(missing_ok=True)
+    size = params.patch_size
+    teach(job, StarDistLearner(config, network, (size, size, size), params.diameter, job.device))

@@ -16,7 +16,9 @@ from nucseg_launcher.execution import Result, perform
 from nucseg_launcher.output import say
 
 
-def choose_model(method: MethodEntry, value: str | None, settings: dict[str, str]) -> Path | None:
+def choose_model(
+    method: MethodEntry, value: str | None, settings: dict[str, str], setting: str = "model"
+) -> Path | None:
     """A model folder to hand in, or None when `value` is a shipped model's name (then it becomes a setting).
 
     Raises
@@ -29,13 +31,13 @@ def choose_model(method: MethodEntry, value: str | None, settings: dict[str, str
     weights = method.root / "images" / method.name / "weights" if method.root else None
     shipped = sorted(path.name for path in weights.iterdir() if path.is_dir()) if weights and weights.is_dir() else []
     folder = Path(value).expanduser()
-    if value not in shipped and folder.is_dir():
+    if value not in shipped and folder.exists():
         return folder.resolve()
     looks_like_path = folder.name != value
     if looks_like_path or (shipped and value not in shipped):
         known = f", or one of the shipped models: {', '.join(shipped)}" if shipped else ""
         raise NucsegError(f"there is no model {value}", f"name a folder that holds a model{known}", USAGE)
-    settings["model"] = value
+    settings[setting] = value
     return None
 
 

@@ -260,7 +260,7 @@ def test_training_in_a_container_makes_a_model_that_a_run_takes(nucseg, images, 
     labelled = nucseg("run", "threshold", images, tmp_path / "first")
     assert labelled.returncode == 0, labelled.stderr
     labels = tmp_path / "first" / "methods" / "threshold" / "labels"
-    trained = nucseg("train", "threshold", images, labels, tmp_path / "trained", "--set", "largest=1.0")
+    trained = nucseg("train", "threshold", images, tmp_path / "trained", "--gt", labels, "--set", "largest=1.0")
     assert trained.returncode == 0, trained.stderr
     done = nucseg("run", "threshold", images, tmp_path / "out", "--model", tmp_path / "trained" / "model")
     assert done.returncode == 0, done.stderr

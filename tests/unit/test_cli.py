@@ -181,7 +181,7 @@ def test_errors_name_the_word_and_what_to_write(words, cause, hint):
 def test_train():
     request = parse(shlex.split("train --in a --gt b --out c --steps 10 --device cpu"), Method())
     here = Path.cwd()
-    assert request == Train(here / "a", here / "b", here / "c", "cpu", TrainParams(10), ())
+    assert request == Train(here / "a", here / "b", here / "c", None, None, False, "cpu", TrainParams(10), ())
 
 
 def test_check_needs_no_folders():

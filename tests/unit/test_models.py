@@ -69,7 +69,7 @@ def test_resolve_by_name_and_by_folder(method_dir, tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "cause"),
-    [("generel", "neither"), ("empty", "is empty"), ("file", "is a file"), ("/nowhere/x", "neither")],
+    [("generel", "neither"), ("empty", "is empty"), ("/nowhere/x", "neither")],
 )
 def test_wrong_models_list_the_shipped_ones(method_dir, tmp_path, monkeypatch, value, cause):
     monkeypatch.chdir(tmp_path)
@@ -134,3 +134,15 @@ def test_fingerprints(method_dir, tmp_path):
     assert fingerprint(upstream, {"config": {}}) == before
     (upstream / "weights.h5").write_bytes(b"2")
     assert fingerprint(upstream, {"config": {}})["sha256"] != before["sha256"]
+
+
+def test_a_file_is_handed_on_and_described_by_its_contents(tmp_path):
+    file = tmp_path / "published"
+    file.write_bytes(b"weights")
+    assert resolve_model(tmp_path, str(file)) == file
+    assert fingerprint(file, {}) != fingerprint(file, {"name": "other"})
+    before = fingerprint(file, {})
+    file.write_bytes(b"other weights")
+    assert fingerprint(file, {})["sha256"] != before["sha256"]
+    with pytest.raises(NucsegError, match="is a file of no format"):
+        read_model(file, "unet3d")

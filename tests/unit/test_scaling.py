@@ -45,7 +45,23 @@ def test_points_and_labels_come_back_to_the_source():
     seen = view.read(tuple(slice(0, n) for n in view.shape))
     centre = view.to_source(np.argwhere(seen > 0.5).mean(axis=0)[None])[0]
     assert np.allclose(centre, [4.5, 24.5, 14.5], atol=0.3)
-    assert np.array_equal(view.labels_to_source((seen > 0.5).astype(np.int32)) > 0, data > 0)
+    labels = view.labels_to_source((seen > 0.5).astype(np.int32), seen, 0.45)
+    assert np.array_equal(np.unique(labels), [0, 1])
+    assert ((labels > 0) != (data > 0)).sum() < 0.1 * (data > 0).sum()
+
+
+def test_outlines_that_come_back_are_smooth():
+    """A ball that is small at the model's scale is a ball in the source, not a pile of blocks."""
+    places = np.indices((60, 61, 62)) - 30
+    distance = np.linalg.norm(places, axis=0)
+    ball = distance < 20
+    view = View(volume_of(np.clip(128 - 20 * (distance - 20), 0, 255).astype(np.uint8)), (0.25, 0.25, 0.25), (0, 255))
+    seen = view.read(tuple(slice(0, n) for n in view.shape))
+    labels = view.labels_to_source((seen > 0.5).astype(np.int32) * 7, seen, 0.5)
+    assert set(np.unique(labels)) == {0, 7}
+    overlap = (ball & (labels > 0)).sum() / (ball | (labels > 0)).sum()
+    assert labels.shape == ball.shape
+    assert overlap > 0.9
 
 
 @pytest.mark.parametrize(

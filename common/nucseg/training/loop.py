@@ -16,8 +16,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from nucseg.atomic import atomic_path
+from nucseg.errors import NucsegError
 from nucseg.machine import keep_memory
 from nucseg.method import Report
+from nucseg.training.curves import Curves
 from nucseg.training.params import TrainParams
 
 Sample = tuple[np.ndarray, ...]
@@ -31,6 +33,11 @@ NEW_SHARE = 4
 
 INTERVAL = 50
 """Steps between two lines of the log, each with a checkpoint."""
+
+OVERFLOWS = 20
+"""So many steps in a row without finite gradients end a run."""
+
+CHECKPOINT = "checkpoint.pt"
 
 AVERAGING = 0.998
 """Decay per step of the exponential moving average of the weights, which is what gets saved."""
@@ -57,9 +64,10 @@ def fit(
     folder: Path,
     device: str,
     report: Report,
+    validate: Callable[[dict[str, torch.Tensor]], float] | None = None,
     workers: int = 1,
 ) -> dict[str, torch.Tensor]:
-    """Train a module and return its averaged weights.
+    """Train a module and return its best weights.
 
     Parameters
     ----------
@@ -68,14 +76,18 @@ def fit(
     loss : callable
         From the module's output and the sample's targets to named terms; their sum is minimised.
     make_sample : callable
-        From a number to float32 arrays: the input (C, Z, Y, X), then the targets. A function of
-        the number alone, so that runs repeat and resume.
+        From a number to float32 arrays: the input (C, Z, Y, X) or (C, Y, X), then the targets. A
+        function of the number alone, so that runs repeat and resume.
     params : TrainParams
     folder : pathlib.Path
-        Gets `checkpoint.pt` (a run with one resumes from it) and `training.tsv`.
+        Gets `checkpoint.pt` (the last state and the best weights; a run with one resumes from it),
+        `training.tsv` and `training.png`.
     device : str
         ``cpu`` or ``cuda``.
     report : Report
+    validate : callable, optional
+        From averaged weights to a score, the higher the better; called every
+        ``params.validate_every`` steps and at the end. Without it, the last weights are the best.
     workers : int
         Processes that make samples.
 
@@ -85,45 +97,123 @@ def fit(
         State dict of the moving average of the weights, on the CPU.
     """
     keep_memory()
-    module.to(device=device, memory_format=torch.channels_last_3d)
-    optimiser = torch.optim.AdamW(module.parameters(), lr=params.learning_rate, weight_decay=1e-4)
-    average = {key: value.detach().clone() for key, value in module.state_dict().items()}
-    checkpoint, log = folder / "checkpoint.pt", folder / "training.tsv"
-    step, spent = 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        module.load_state_dict(state["module"])
-        optimiser.load_state_dict(state["optimiser"])
-        average, step, spent = state["average"], state["step"], state["seconds"]
+    run = _Run(module, params, folder, device, validate)
+    batches = _batches(make_sample, params, run.step, workers)
+    while (done := _fraction(run.step, run.seconds, params)) < 1 and not run.is_stale:
+        run.learn([torch.from_numpy(array).to(device) for array in next(batches)], loss, done)
+        if run.step % params.validate_every == 0:
+            run.check(report, done)
+        if run.step % INTERVAL == 0:
+            run.save()
+            report(done, run.log())
+    if run.checked < run.step:
+        run.check(report, 1.0)
+    report(1.0, run.log())
+    run.save()
+    return run.best()
 
-    begun, window = time.monotonic() - spent, deque[dict[str, float]](maxlen=INTERVAL)
-    batches = _batches(make_sample, params, step, workers)
-    module.train()
-    while (done := _fraction(step, time.monotonic() - begun, params)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = params.learning_rate * _schedule(done, step)
-        torch.manual_seed((params.seed << 32) + step)
-        inputs, *targets = (torch.from_numpy(array).to(device) for array in next(batches))
-        inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(device, torch.bfloat16):
-            output = module(inputs)
+
+class _Run:
+    """The state of a training run, as its checkpoint holds it."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        params: TrainParams,
+        folder: Path,
+        device: str,
+        validate: Callable[[dict[str, torch.Tensor]], float] | None,
+    ) -> None:
+        self.module, self.params, self.device, self.validate = module, params, device, validate
+        self.checkpoint, self.curves = folder / CHECKPOINT, Curves(folder)
+        parameters = list(module.parameters())
+        self.layout = torch.channels_last_3d if any(p.ndim == 5 for p in parameters) else torch.channels_last
+        module.to(device=device, memory_format=self.layout)
+        self.optimiser = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=1e-4)
+        self.average = {key: value.detach().clone() for key, value in module.state_dict().items()}
+        self.step = self.checked = self.stale = self.overflows = 0
+        self.score, self.best_average = -1.0, self.average
+        spent = 0.0
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, map_location=device, weights_only=True)
+            module.load_state_dict(state["module"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.average, self.best_average, self.score = state["average"], state["best"], state["score"]
+            self.step, self.checked, self.stale, spent = (state[key] for key in ("step", "checked", "stale", "seconds"))
+            self.curves.cut(self.step)
+        self.begun = time.monotonic() - spent
+        self.window = deque[dict[str, float]](maxlen=INTERVAL)
+        module.train()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training, that of the runs before included."""
+        return time.monotonic() - self.begun
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether so many validations brought nothing better that the run should stop."""
+        return 0 < self.params.patience <= self.stale
+
+    def learn(self, batch: list[torch.Tensor], loss: Loss, done: float) -> None:
+        """One step of the optimiser."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.params.learning_rate * _schedule(done, self.step)
+        torch.manual_seed((self.params.seed << 32) + self.step)
+        inputs, *targets = batch
+        inputs = inputs.contiguous(memory_format=self.layout)
+        with torch.autocast(self.device, torch.bfloat16):
+            output = self.module(inputs)
         terms = loss(output, tuple(targets))
-        optimiser.zero_grad()
+        self.optimiser.zero_grad()
         sum(terms.values()).backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimiser.step()
-        _update_average(average, module, step)
-        step += 1
-        window.append({name: float(term.detach()) for name, term in terms.items()})
-        if step % INTERVAL == 0:
-            seconds = time.monotonic() - begun
-            means = {name: float(np.mean([terms[name] for terms in window])) for name in window[0]}
-            _log(log, step, seconds, means)
-            with atomic_path(checkpoint) as part:
-                state = {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "average": average}
-                torch.save(state | {"step": step, "seconds": seconds}, part)
-            report(done, f"step {step}, " + ", ".join(f"{name} {value:.4f}" for name, value in means.items()))
-    return {key: value.cpu().contiguous() for key, value in average.items()}
+        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        # One overflow in 16 bits must not end the network; many in a row are no accident.
+        self.overflows = 0 if torch.isfinite(norm) else self.overflows + 1
+        if self.overflows >= OVERFLOWS:
+            cause = f"the gradients are not finite since {self.overflows} steps: the training has diverged"
+            raise NucsegError(cause, f"a lower learning rate: --learning_rate {self.params.learning_rate / 10:g}")
+        if not self.overflows:
+            self.optimiser.step()
+        _update_average(self.average, self.module, self.step)
+        self.step += 1
+        self.window.append({name: float(term.detach()) for name, term in terms.items()})
+
+    def check(self, report: Report, done: float) -> None:
+        """Score the averaged weights and keep them if they are the best so far."""
+        self.checked = self.step
+        if self.validate is None:
+            self.best_average = self.average
+            return
+        report(done, f"step {self.step}, validating")
+        score = self.validate({key: value.cpu() for key, value in self.average.items()})
+        self.module.train()
+        self.curves.add_score(self.step, score)
+        self.stale += 1
+        if score > self.score:
+            self.score, self.stale = score, 0
+            self.best_average = {key: value.clone() for key, value in self.average.items()}
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        state = {"module": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
+        weights = {"average": self.average, "best": self.best_average}
+        counts = {"step": self.step, "checked": self.checked, "stale": self.stale}
+        with atomic_path(self.checkpoint) as part:
+            torch.save({**state, **weights, **counts, "score": self.score, "seconds": self.seconds}, part)
+
+    def log(self) -> str:
+        """Add a line to the log; the same in words."""
+        if not self.window:
+            return f"step {self.step}"
+        means = {name: float(np.mean([terms[name] for terms in self.window])) for name in self.window[0]}
+        self.curves.add(self.step, self.seconds, means)
+        words = [f"step {self.step}", *(f"{name} {value:.4f}" for name, value in means.items())]
+        return ", ".join(words + [f"best F1 {self.score:.3f}"] * (self.score >= 0))
+
+    def best(self) -> dict[str, torch.Tensor]:
+        """The best weights, on the CPU."""
+        return {key: value.cpu().contiguous() for key, value in self.best_average.items()}
 
 
 def _batches(
@@ -138,7 +228,7 @@ def _batches(
     first = max(0, step * fresh - REPLAY)
     loader = iter(
         DataLoader(
-            Samples(make_sample, first, params.steps * fresh),
+            Samples(make_sample, first, params.total_steps * fresh),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=8 if workers else None,
@@ -165,7 +255,7 @@ def _same(sample: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
 
 def _fraction(step: int, seconds: float, params: TrainParams) -> float:
     by_time = seconds / (60 * params.minutes) if params.minutes else 0.0
-    return max(step / params.steps, by_time)
+    return max(step / params.total_steps, by_time)
 
 
 def _schedule(done: float, step: int) -> float:
@@ -181,10 +271,3 @@ def _update_average(average: dict[str, torch.Tensor], module: torch.nn.Module, s
             average[key].lerp_(value, 1 - decay)
         else:
             average[key].copy_(value)
-
-
-def _log(path: Path, step: int, seconds: float, terms: dict[str, float]) -> None:
-    header = "" if path.exists() else "\t".join(["step", "seconds", *terms]) + "\n"
-    row = "\t".join([str(step), f"{seconds:.1f}", *(f"{value:.5f}" for value in terms.values())])
-    with path.open("a") as file:
-        file.write(header + row + "\n")

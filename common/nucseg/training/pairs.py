@@ -8,8 +8,11 @@ import numpy as np
 from nucseg.errors import USAGE, NucsegError
 from nucseg.formats import image_stem, list_images, read_labels, read_volume
 from nucseg.normalisation import percentile_range
-from nucseg.scaling import isotropic
+from nucseg.scaling import isotropic, zoom_to_diameter
 from nucseg.volume import Volume
+
+PERCENTILES = (1.0, 99.8)
+"""Percentiles of the intensities that every model trained here sees as 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Pair:
         (n, 3) voxel coordinates ZYX: the middle of each nucleus' bounding box.
     diameter : float
         Median equivalent diameter of the nuclei, in voxels of size `isotropic`.
+    notes : tuple of str
+        What is odd about the labels, though they can be learned from.
     """
 
     volume: Volume
@@ -34,6 +39,7 @@ class Pair:
     range: tuple[float, float]
     centres: np.ndarray
     diameter: float
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -41,7 +47,7 @@ class Pair:
         return image_stem(self.volume.source)
 
 
-def find_pairs(images: Path, labels: Path, percentiles: tuple[float, float]) -> list[Pair]:
+def find_pairs(images: Path, labels: Path, percentiles: tuple[float, float] = PERCENTILES) -> list[Pair]:
     """Read and check all pairs of two folders; a label image has its image's name.
 
     Parameters
@@ -109,7 +115,51 @@ def make_pair(volume: Volume, labels: np.ndarray, percentiles: tuple[float, floa
     unit = isotropic(volume)
     stretch = float(np.prod(volume.voxel_size)) / unit**3 if volume.voxel_size else 1.0
     diameter = float(np.median(np.cbrt(6 / np.pi * voxels * stretch)))
-    return Pair(volume, labels, percentile_range(volume.data, *percentiles), centres, diameter)
+    limits = percentile_range(volume.data, *percentiles)
+    if limits[0] == limits[1]:
+        raise NucsegError(f"the image has the same intensity, {limits[0]:g}, everywhere")
+    return Pair(volume, labels, limits, centres, diameter, _notes(labels, [number for number, _ in boxes]))
+
+
+def _notes(labels: np.ndarray, numbers: list[int]) -> tuple[str, ...]:
+    """What is odd about labels that can still be learned from."""
+    from cc3d import connected_components
+
+    notes = []
+    if missing := numbers[-1] - len(numbers):
+        notes.append(f"{missing} label number{'s' * (missing != 1)} between 1 and {numbers[-1]} not used")
+    pieces = connected_components(labels, connectivity=26)
+    first = np.unique(pieces[labels > 0])
+    if (torn := len(first) - len(numbers)) > 0:
+        notes.append(
+            f"labels in several pieces: {len(numbers)} nuclei are {len(first)} connected objects ({torn} more)"
+        )
+    return tuple(notes)
+
+
+def oversized(pair: Pair, diameter: float, size: int) -> str:
+    """A warning when nuclei are larger than the patches, else nothing.
+
+    Parameters
+    ----------
+    pair : Pair
+    diameter : float
+        Voxels across the median nucleus in the patches.
+    size : int
+        Edge of the patches in voxels.
+    """
+    from scipy.ndimage import find_objects
+
+    scale = np.array(zoom_to_diameter(pair.volume, pair.diameter, diameter))
+    spans = [
+        max((s.stop - s.start) * z for s, z in zip(box, scale, strict=True)) for box in find_objects(pair.labels) if box
+    ]
+    larger = sum(span > size for span in spans)
+    if not larger:
+        return ""
+    return (
+        f"{larger} of {len(spans)} nuclei span up to {max(spans):.0f} voxels, more than a patch's {size}: --patch_size"
+    )
 
 
 def _has_several_pieces(mask: np.ndarray) -> bool:

@@ -44,6 +44,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("input", metavar="IN", type=Path, help="folder with the images; it is not written to")
     parser.add_argument("output", metavar="OUT", type=Path, help="folder for the results; made if it is not there")
     parser.add_argument("--gt", metavar="GT", type=Path, help="folder with true labels, same file names: adds scores")
+    parser.add_argument(
+        "--model", metavar="MODEL", help="a trained model (a folder or file), or the name of a shipped one"
+    )
     add_run_options(parser, settings="set a parameter; `nucseg info METHOD` lists them (may be given several times)")
     parser.add_argument(
         "--resume",
@@ -55,7 +58,6 @@ def add_parser(commands: Any) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser, settings: str) -> None:
     """The options of every command that runs a method."""
-    parser.add_argument("--model", metavar="MODEL", help="a folder with a trained model, or the name of a shipped one")
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], dest="settings", help=settings)
     parser.add_argument(
         "--device",

@@ -13,9 +13,20 @@ from nucseg_launcher.output import say
 from nucseg_launcher.settings import parse_memory, split_settings
 
 DESCRIPTION = """\
-Train a method on images of your own and their labels (files of the same names in IN and GT).
+Train a method on images of your own and their labels.
 
+DATA holds the folders images and labels, whose files have the same names; images and labels that the training
+is only checked by can lie in val_images and val_labels. With --gt, DATA is the folder of images itself.
 OUT/model gets the model; use it with: nucseg run METHOD IMAGES RESULTS --model OUT/model"""
+
+SHORT = {
+    "from": "fine-tune this model (a folder, or the name of a shipped one) instead of starting anew",
+    "steps": "number of training steps",
+    "epochs": "epochs of 100 steps, instead of steps",
+    "minutes": "stop after so many minutes",
+    "seed": "of everything random in the run",
+}
+"""Training parameters that have a flag of their own."""
 
 
 def add_parser(commands: Any) -> None:
@@ -27,10 +38,16 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("method", metavar="METHOD", help="a method, as `nucseg list` shows them")
-    parser.add_argument("input", metavar="IN", type=Path, help="folder with the images; it is not written to")
-    parser.add_argument("gt", metavar="GT", type=Path, help="folder with their labels; it is not written to")
+    parser.add_argument("input", metavar="DATA", type=Path, help="folder with images and labels; it is not written to")
     parser.add_argument("output", metavar="OUT", type=Path, help="folder for the model and the logs")
-    add_run_options(parser, settings="set a training parameter, for example steps=5000 (may be given several times)")
+    parser.add_argument("--gt", metavar="LABELS", type=Path, help="folder of the labels, when DATA holds the images")
+    parser.add_argument("--val", metavar="IMAGES", type=Path, help="folder of other images to check the training by")
+    parser.add_argument("--val-gt", metavar="LABELS", type=Path, help="folder of their labels")
+    for name, meaning in SHORT.items():
+        parser.add_argument(f"--{name}", metavar=name.upper(), dest=f"short_{name}", help=meaning)
+    add_run_options(
+        parser, settings="set another training parameter, for example patch_size=48 (may be given several times)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a training that was interrupted")
     parser.set_defaults(execute=execute)
 
@@ -45,16 +62,16 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.execution import locked
 
     method = get_method(args.method)
-    settings = split_settings(args.settings)
-    model = launch.choose_model(method, args.model or settings.pop("model", None), settings)
+    short = [f"{name}={value}" for name in SHORT if (value := getattr(args, f"short_{name}")) is not None]
+    settings = split_settings([*args.settings, *short])
+    model = launch.choose_model(method, settings.pop("from", None), settings, "from")
     launch.check_settings_of_training(settings)
     memory = parse_memory(args.memory) if args.memory else None
-    in_dir = preflight.existing_folder("the input folder", args.input)
-    gt_dir = preflight.existing_folder("the folder of labels", args.gt)
+    in_dir, gt_dir, validation = _folders(args)
     folder = MethodFolder(args.output.expanduser().resolve())
-    check_apart((in_dir, gt_dir, model), (folder.path,))
-    images, _ = find_images(in_dir)
-    find_ground_truth(gt_dir, images)
+    check_apart((in_dir, gt_dir, model, *(validation or ())), (folder.path,))
+    for images, labels in ((in_dir, gt_dir), *([validation] if validation else [])):
+        find_ground_truth(labels, find_images(images)[0])
     if folder.model.is_dir() and any(folder.model.iterdir()) and not args.resume:
         raise NucsegError(
             f"{folder.path} already holds a model, or a part of one",
@@ -77,6 +94,7 @@ def execute(args: argparse.Namespace) -> int:
         memory=memory,
         resume=args.resume,
         train=True,
+        validation=validation,
     )
     launch.judge([preflight.disk_space([], folder.path), *launch.problems(engine, job)], only_tell=args.dry_run)
     if args.dry_run:
@@ -85,6 +103,30 @@ def execute(args: argparse.Namespace) -> int:
     prepare_output(folder.path)
     with locked(folder.path):
         return _train(engine, job)
+
+
+def _folders(args: argparse.Namespace) -> tuple[Path, Path, tuple[Path, Path] | None]:
+    """Images and labels to learn from, and to check by, as the user named them or as DATA holds them."""
+    from nucseg_launcher.checks.preflight import existing_folder
+
+    data = existing_folder("the data folder", args.input)
+    if bool(args.val) != bool(args.val_gt):
+        raise NucsegError("--val and --val-gt go together", "--val IMAGES --val-gt LABELS", USAGE)
+    given = (args.val, args.val_gt) if args.val else None
+    if args.gt:
+        images, labels = data, existing_folder("the folder of labels", args.gt)
+    else:
+        images, labels = data / "images", data / "labels"
+        if not images.is_dir() or not labels.is_dir():
+            hint = f"make {images} and {labels}, or name the folder of labels: --gt LABELS"
+            raise NucsegError(f"{data} holds no folders images and labels", hint, USAGE)
+        if given is None and (data / "val_images").is_dir():
+            given = (data / "val_images", data / "val_labels")
+    if given is None:
+        return images, labels, None
+    names = ("the folder of validation images", "the folder of validation labels")
+    first, second = (existing_folder(name, folder) for name, folder in zip(names, given, strict=True))
+    return images, labels, (first, second)
 
 
 def _train(engine: Any, job: Any) -> int:

@@ -23,6 +23,8 @@ class Job:
         The folder the user named; `folder` lies in it, or is it.
     model : pathlib.Path or None
         A model folder of the user's; a shipped model's name is an ordinary parameter.
+    validation : tuple of pathlib.Path or None
+        Images and labels that a training is validated on.
     memory : int or None
         Limit in bytes.
     """
@@ -39,6 +41,7 @@ class Job:
     memory: int | None = None
     resume: bool = False
     train: bool = False
+    validation: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Paths:
     out: str
     gt_dir: str | None
     model: str | None
+    validation: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,11 +151,13 @@ def arguments(job: Job, paths: Paths) -> list[str]:
         words += ["--overlays", f"{paths.out}/{job.folder.overlays.name}"]
     if paths.gt_dir:
         words += ["--gt", paths.gt_dir]
+    if paths.validation:
+        words += ["--val", paths.validation[0], "--val_gt", paths.validation[1]]
     words += ["--device", job.device]
     if job.resume:
         words.append("--resume")
     if paths.model:
-        words.append(f"--model={paths.model}")
+        words.append(f"--{'from' if job.train else 'model'}={paths.model}")
     # One word each, so that a negative number or an empty value is not taken for a flag.
     words += [f"--{name}={value}" for name, value in job.params.items()]
     return words

@@ -28,6 +28,9 @@ OUT_LABEL = "org.nucseg.out"
 STOP_SECONDS = 15
 """How long a stopped container may take to clean up before it is killed."""
 
+VALIDATION = ("/val", "/val_gt")
+"""Where a container finds the images and labels that a training is validated on."""
+
 TRAINING_SHARED_MEMORY = 1024**3
 """Docker's 64 MB of /dev/shm are too few for the workers that prepare training patches."""
 
@@ -85,8 +88,16 @@ class DockerEngine:
             mounts.append(Mount(job.gt_dir, "/gt"))
         if job.model:
             mounts.append(Mount(job.model, "/model"))
+        if job.validation:
+            mounts += [Mount(folder, target) for folder, target in zip(job.validation, VALIDATION, strict=True)]
         mounts.append(Mount(job.folder.path, "/out", read_only=False))
-        paths = Paths("/data", "/out", "/gt" if job.gt_dir else None, "/model" if job.model else None)
+        paths = Paths(
+            "/data",
+            "/out",
+            "/gt" if job.gt_dir else None,
+            "/model" if job.model else None,
+            VALIDATION if job.validation else None,
+        )
         gpus = job.device == "cuda" or (job.device == "auto" and docker_client.has_nvidia_runtime(self._info))
         return RunSpec(
             name=f"nucseg-{job.method.name}-{job.id}",

@@ -53,6 +53,7 @@ class ProcessEngine:
             str(job.folder.path),
             str(job.gt_dir) if job.gt_dir else None,
             str(job.model) if job.model else None,
+            (str(job.validation[0]), str(job.validation[1])) if job.validation else None,
         )
         return [sys.executable, "-m", "nucseg.app", *arguments(job, paths)]
 

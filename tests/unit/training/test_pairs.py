@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.formats import write_labels, write_volume
-from nucseg.training.pairs import find_pairs
-
-PERCENTILES = (1.0, 99.8)
+from nucseg.training.pairs import find_pairs, oversized
 
 
 def nuclei(shape=(20, 30, 30)):
@@ -34,7 +33,7 @@ def write(folders, name, labels, image=None, voxel_size=(1.0, 0.5, 0.5)):
 
 def test_a_pair_knows_the_size_of_its_nuclei(folders):
     write(folders, "a.tif", nuclei())
-    (pair,) = find_pairs(*folders, PERCENTILES)
+    (pair,) = find_pairs(*folders)
     assert pair.name == "a"
     # 8 x 8 x 8 voxels of 1 x 0.5 x 0.5 µm are 1,024 cubes of 0.5 µm.
     assert pair.diameter == pytest.approx(np.cbrt(1024 * 6 / np.pi))
@@ -45,19 +44,44 @@ def test_every_unfit_pair_is_named_at_once(folders):
     write(folders, "good.tif", nuclei())
     write(folders, "empty.tif", np.zeros((20, 30, 30), np.int32))
     write(folders, "shape.tif", nuclei(), np.zeros((20, 30, 31), np.uint16))
+    write(folders, "flat.tif", nuclei(), np.full((20, 30, 30), 7, np.uint16))
     mask = np.zeros((20, 30, 30), np.int32)
     mask[2:5, 2:5, 2:5] = mask[10:15, 10:15, 10:15] = 1
     write(folders, "mask.tif", mask)
     write(folders, "alone.tif", nuclei())
     (folders[1] / "alone.tif").unlink()
     with pytest.raises(NucsegError) as error:
-        find_pairs(*folders, PERCENTILES)
+        find_pairs(*folders)
     assert error.value.exit_code == USAGE
     for words in (
         "alone.tif: no label image",
         "empty.tif: no nucleus",
         "mask.tif: the labels are a mask",
+        "flat.tif: the image has the same intensity, 7,",
         "shape.tif: the image has",
     ):
         assert words in error.value.cause
     assert "good.tif" not in error.value.cause
+
+
+def test_odd_labels_are_told_but_used(folders):
+    labels = nuclei()
+    labels[labels == 2] = 9
+    labels[16:19, 25:28, 25:28] = 1
+    write(folders, "a.tif", nuclei())
+    tifffile.imwrite(folders[1] / "a.tif", labels)
+    (pair,) = find_pairs(*folders)
+    gaps, torn = pair.notes
+    assert gaps.startswith("7 label numbers between 1 and 9")
+    assert "2 nuclei are 3 connected objects" in torn
+    write(folders, "a.tif", nuclei())
+    assert find_pairs(*folders)[0].notes == ()
+
+
+def test_nuclei_larger_than_the_patches_are_told(folders):
+    labels = nuclei()
+    labels[:, 22:26, :] = 3
+    write(folders, "a.tif", labels)
+    (pair,) = find_pairs(*folders)
+    assert "1 of 3 nuclei span" in oversized(pair, pair.diameter, 24)
+    assert oversized(pair, pair.diameter, 64) == ""

@@ -28,17 +28,18 @@ def ball(voxel_size=(2.0, 1.0, 1.0)):
 
 
 def test_a_patch_depends_on_the_generator_alone(pair):
-    plan = PatchPlan(32, 16.0)
+    plan = PatchPlan((32, 32, 32), 16.0)
     first, second, other = (cut_patch(pair, plan, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1], second[1])
     assert not np.array_equal(first[0], other[0])
 
 
-def test_nuclei_get_the_wanted_diameter_whatever_the_voxels_are():
+def test_nuclei_get_the_wanted_diameter_whatever_the_voxels_are(monkeypatch):
+    monkeypatch.setattr("nucseg.training.patches.ELASTIC_SHARE", 0)
     pair = ball()
     assert isotropic(pair.volume) == 1.0
-    plan = PatchPlan(48, 16.0, zoom=1.0, anisotropy=1.0)
+    plan = PatchPlan((48, 48, 48), 16.0, zoom=1.0, anisotropy=1.0)
     for seed in range(5):
         labels = cut_patch(pair, plan, np.random.default_rng(seed))[1]
         if (labels == 1).sum() > 1500:
@@ -50,7 +51,7 @@ def test_nuclei_get_the_wanted_diameter_whatever_the_voxels_are():
 
 
 def test_labels_lie_where_the_image_is_bright():
-    plan = PatchPlan(48, 16.0)
+    plan = PatchPlan((48, 48, 48), 16.0)
     for seed in range(8):
         image, labels = cut_patch(ball(), plan, np.random.default_rng(seed))
         if (labels == 1).sum() > 200:
@@ -58,7 +59,26 @@ def test_labels_lie_where_the_image_is_bright():
 
 
 def test_outside_is_marked_and_labels_are_kept(pair):
-    patches = [cut_patch(pair, PatchPlan(96, 16.0), np.random.default_rng(seed))[1] for seed in range(4)]
+    patches = [cut_patch(pair, PatchPlan((96, 96, 96), 16.0), np.random.default_rng(seed))[1] for seed in range(4)]
     known = set(np.unique(pair.labels)) | {OUTSIDE}
     assert all(set(np.unique(labels)) <= known for labels in patches)
     assert any((labels == OUTSIDE).any() for labels in patches)
+
+
+def test_bending_moves_image_and_labels_alike(monkeypatch):
+    monkeypatch.setattr("nucseg.training.patches.ELASTIC_SHARE", 1)
+    plan, bent = PatchPlan((48, 48, 48), 16.0, zoom=1.0, anisotropy=1.0), 0
+    for seed in range(8):
+        image, labels = cut_patch(ball(), plan, np.random.default_rng(seed))
+        if (labels == 1).sum() > 1000:
+            assert image[labels == 1].mean() > image[labels == 0].mean() + 0.3
+            extents = [np.ptp(axis) + 1 for axis in np.nonzero(labels == 1)]
+            bent += max(extents) - min(extents) >= 3
+    assert bent >= 2
+
+
+def test_planes_are_cut_along_all_three_axes(pair):
+    plan = PatchPlan((1, 64, 64), 16.0)
+    patches = [cut_patch(pair, plan, np.random.default_rng(seed)) for seed in range(6)]
+    assert all(image.shape == labels.shape == (1, 64, 64) for image, labels in patches)
+    assert sum((labels > 0).mean() > 0.02 for _, labels in patches) >= 3

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.params import CommonParams, parameter
+from nucseg.training.params import TrainParams
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Params(CommonParams):
 
 
 @dataclass(frozen=True)
-class TrainParams:
+class ThresholdTrainParams(TrainParams):
     largest: float = parameter(4.0, "Largest sigma", "Sigmas from 1 up to this are tried.", minimum=1.0)
 
 
@@ -63,7 +64,7 @@ class ThresholdMethod:
     description = "Blur, Otsu's threshold and connected components."
     citation = "Otsu 1979, doi:10.1109/TSMC.1979.4310076"
     params = Params
-    train_params = TrainParams
+    train_params = ThresholdTrainParams
 
     def load(self, model: Path, params, device):
         from nucseg.models import load_weights, read_model
@@ -73,24 +74,22 @@ class ThresholdMethod:
         found = read_model(model, self.name)
         return ThresholdSegmenter(found.info, float(load_weights(found)["sigma"]))
 
-    def train(self, in_dir, gt_dir, out_dir, params, device, progress):
+    def train(self, job):
         import numpy as np
 
-        from nucseg.formats import list_images, read_labels, read_volume
         from nucseg.metrics.matching import match
         from nucseg.models import write_model
 
         scores = {}
-        for sigma in np.arange(1, params.largest + 0.5):
-            progress(sigma / params.largest, f"sigma {sigma}")
-            segmenter, found = ThresholdSegmenter({}, sigma), []
-            for path in list_images(in_dir):
-                labels = segmenter.segment(read_volume(path), Params(), progress)
-                found.append(match(read_labels(gt_dir / path.name), labels)[0].f1)
+        for sigma in np.arange(1, job.params.largest + 0.5):
+            job.report(sigma / job.params.largest, f"sigma {sigma}")
+            segmenter = ThresholdSegmenter({}, sigma)
+            labels = [segmenter.segment(pair.volume, Params(), job.report) for pair in job.pairs]
+            found = [match(pair.labels, label)[0].f1 for pair, label in zip(job.pairs, labels, strict=True)]
             scores[float(sigma)] = sum(found) / len(found)
         best = max(scores, key=lambda sigma: scores[sigma])
         info = {"name": "trained", "method": self.name, "config": {}, "accuracy": scores[best]}
-        write_model(out_dir, info, {"sigma": np.float32(best)})
+        write_model(job.folder, info, {"sigma": np.float32(best)})
 
 
 METHOD = ThresholdMethod()

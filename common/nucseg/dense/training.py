@@ -1,0 +1,91 @@
+"""Training of a dense method: its design on the library's loop."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from nucseg.dense.design import Design
+from nucseg.dense.params import DenseParams
+from nucseg.dense.segmenter import DenseSegmenter, build, load_any
+from nucseg.metrics.matching import match
+from nucseg.scaling import View, zoom_to_diameter
+from nucseg.training.job import TrainingJob
+from nucseg.training.loop import Sample
+from nucseg.training.pairs import PERCENTILES, Pair
+from nucseg.training.teach import MakeTargets, State, teach
+from nucseg.volume import Shape
+
+TUNING_IOU = (0.3, 0.5, 0.7)
+
+
+@dataclass
+class DenseLearner:
+    """A `nucseg.training.teach.Learner` made of a design."""
+
+    design: Design
+    config: dict[str, Any]
+    module: torch.nn.Module
+    patch_shape: Shape
+    diameter: float
+    device: str
+
+    @property
+    def method(self) -> str:
+        """The design's."""
+        return self.design.method
+
+    @property
+    def make_targets(self) -> MakeTargets:
+        """The image patch with the design's targets."""
+        return partial(_sample, self.design.targets)
+
+    def loss(self, output: Any, targets: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+        """The design's."""
+        return self.design.loss(output, targets)
+
+    def segmenter(self, state: State) -> tuple[DenseSegmenter, DenseParams]:
+        """With the middle of the thresholds that are tuned."""
+        thresholds = {name: values[len(values) // 2] for name, values in self.design.choices.items()}
+        return self._segmenter(state, thresholds), DenseParams()
+
+    def tune(self, state: State, pairs: Sequence[Pair]) -> dict[str, float]:
+        """The thresholds with the best mean F1 over the pairs and `TUNING_IOU`, at the network's scale."""
+        choices = [
+            dict(zip(self.design.choices, c, strict=True)) for c in itertools.product(*self.design.choices.values())
+        ]
+        scores, segmenter = np.zeros(len(choices)), self._segmenter(state, choices[0])
+        for pair in pairs:
+            view = View(pair.volume, zoom_to_diameter(pair.volume, pair.diameter, self.diameter), pair.range)
+            maps = segmenter.maps(view)
+            for number, thresholds in enumerate(choices):
+                labels = segmenter.labels(maps, thresholds, segmenter.least_voxels)
+                labels = view.labels_to_source(labels, maps[0], thresholds["foreground"])
+                scores[number] += np.mean([found.f1 for found in match(pair.labels, labels, TUNING_IOU)])
+        return choices[int(scores.argmax())]
+
+    def _segmenter(self, state: State, thresholds: dict[str, float]) -> DenseSegmenter:
+        declared = {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.diameter}
+        module = build(self.design, self.config, {key: value.numpy() for key, value in state.items()})
+        return DenseSegmenter.of(self.design, module, {"input": declared, "thresholds": thresholds}, self.device)
+
+
+def _sample(targets: Any, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Sample:
+    return image[None], *targets(labels)
+
+
+def train(design: Design, job: TrainingJob, config: dict[str, Any]) -> None:
+    """Train a network of this configuration, or go on from the job's model, whose configuration then counts."""
+    torch.manual_seed(job.params.seed)
+    if job.start:
+        state, info = load_any(design, job.start)
+        config = info["config"]
+        module = build(design, config, state)
+    else:
+        module = design.build(config)
+    size = job.params.patch_size
+    teach(job, DenseLearner(design, config, module, (size, size, size), job.params.diameter, job.device))

@@ -1,0 +1,201 @@
+"""Methods that see a volume plane by plane: their network inside upstream's code, and the diameter from sections."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nucseg.errors import USAGE, NucsegError
+from nucseg.method import Report
+from nucseg.progress import say
+from nucseg.runtime import Network, _cpu_flags
+from nucseg.scaling import Sizes, View, isotropic, measure_diameter
+from nucseg.volume import Region, Shape, Triple, Volume
+
+SectionLabels = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From a plane (Y, X) with intensities from 0 to 1 to its labels and the logits of being a nucleus, both (Y, X)."""
+
+SECTIONS = 5
+"""Planes that are looked at to measure the diameter."""
+
+BALL_PER_SECTION = 1.2
+"""Diameter of a ball to that of its sections: the mean section has pi/4 of the ball's; the smallest aren't seen."""
+
+STYLES = 256
+"""Features of the style vector that upstream takes from any network."""
+
+NETWORK_SHARE = 0.9
+"""Part of the work that the network is; the rest is making labels of its flows."""
+
+
+class PlaneNetwork(torch.nn.Module):
+    """A trained network of planes, as upstream's own code calls it, that counts its tiles.
+
+    Parameters
+    ----------
+    run : callable
+        Maps (N, C, Y, X), on `device` and of `dtype`, to the outputs (N, nout, Y, X).
+    nout : int
+        Channels of the output.
+    device : torch.device
+    dtype : torch.dtype
+    """
+
+    mkldnn = False
+
+    def __init__(
+        self,
+        run: Callable[[torch.Tensor], torch.Tensor],
+        nout: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.run, self.nout, self.device, self.dtype = run, nout, device, dtype
+        self.expect(0, lambda fraction, text: None)
+
+    @classmethod
+    def compiled(cls, network: Network, nout: int) -> "PlaneNetwork":
+        """Of what `nucseg.runtime.compile_network` made; its first output counts."""
+        return cls(lambda x: torch.from_numpy(network(x.numpy())[0]), nout, torch.device("cpu"))
+
+    def expect(self, tiles: int, progress: Report) -> None:
+        """From now on, report how many of so many tiles are done."""
+        self._tiles, self._done, self._progress = tiles, 0, progress
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Outputs, float32, and in the place of styles, which are of no use for labels, ones."""
+        with torch.inference_mode():
+            outputs = self.run(x).float()
+        self._done += len(x)
+        if self._tiles:
+            share = NETWORK_SHARE * min(1.0, self._done / self._tiles)
+            text = f"tile {self._done} of {self._tiles}" if self._done < self._tiles else "following the flows"
+            self._progress(share, text)
+        return outputs, torch.ones(len(x), STYLES)
+
+
+def gains_by_bfloat16(device: str) -> bool:
+    """Whether the device computes faster in 16 bits than in 32."""
+    return device == "cuda" or not _cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
+
+
+def count_tiles(shape: Shape, edge: int, overlap: float, padded: Callable[[int], int]) -> int:
+    """Tiles of all YX, ZY and ZX planes of a volume, as Cellpose cuts them (``core.run_net`` without augmentation).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        As the network sees it, ZYX.
+    edge : int
+        Of a tile.
+    overlap : float
+        Part of a tile that it shares with the next one, on each side.
+    padded : callable
+        From the length of an axis to that of the padded axis.
+    """
+    z, y, x = (
+        1 if (length := padded(size)) <= edge else math.ceil((1 + 2 * overlap) * length / edge) for size in shape
+    )
+    return shape[0] * y * x + shape[1] * z * x + shape[2] * z * y
+
+
+def nucleus_diameter(
+    volume: Volume, said: float, wanted: float, limits: tuple[float, float], segment: SectionLabels, progress: Report
+) -> float:
+    """Diameter of the nuclei in voxels of size `isotropic(volume)`: the user's, or measured on a few planes.
+
+    Parameters
+    ----------
+    volume : Volume
+    said : float
+        The user's, in µm (in voxels when the volume has no voxel size); 0 when not said.
+    wanted : float
+        Diameter in voxels that the model was trained at; the result when no nucleus is found.
+    limits : tuple of float
+        Intensities that become 0 and 1.
+    segment : callable
+        See `SectionLabels`.
+    progress : callable
+    """
+    edge = isotropic(volume)
+    if said:
+        return said / edge
+    progress(0.0, "measuring the nucleus diameter")
+
+    def look(zoom: Triple, window: Region) -> Sizes:
+        return measure_sections(View(volume, zoom, limits, window), segment)
+
+    measured = measure_diameter(volume, wanted, look)
+    unit = "µm" if volume.voxel_size else "voxels"
+    found = f"measured as {measured * edge:.3g} {unit}" if measured else "not measured: no nucleus found at any scale"
+    say(f"{volume.source.name}: nucleus diameter {found}")
+    return measured or wanted
+
+
+def measure_sections(view: View, segment: SectionLabels) -> Sizes:
+    """Diameters, in voxels of the view, and probabilities of the nuclei that some evenly spaced YX planes cut."""
+    depth, height, width = view.shape
+    planes = np.unique(np.linspace(0, depth - 1, min(depth, SECTIONS) + 2)[1:-1].round().astype(int))
+    sizes, probabilities = [np.zeros(0)], [np.zeros(0)]
+    for z in planes.tolist():
+        plane = view.read((slice(z, z + 1), slice(0, height), slice(0, width)))[0]
+        labels, logits = segment(plane)
+        areas = np.bincount(labels.ravel())[1:]
+        sums = np.bincount(labels.ravel(), logits.ravel())[1:]
+        present = areas > 0
+        sizes.append(BALL_PER_SECTION * np.sqrt(areas[present] * 4 / np.pi))
+        probabilities.append(1 / (1 + np.exp(-sums[present] / areas[present])))
+    return np.concatenate(sizes), np.concatenate(probabilities)
+
+
+def plane_geometry(volume: Volume, diameter: float, anisotropy: float) -> tuple[float, float]:
+    """The diameter in pixels of a YX plane, and how much thicker a plane is than its pixels.
+
+    Parameters
+    ----------
+    volume : Volume
+    diameter : float
+        In voxels of size `isotropic(volume)`.
+    anisotropy : float
+        The user's; 0 takes that of the voxel size.
+    """
+    size: Any = volume.voxel_size or (1.0, 1.0, 1.0)
+    pixel = math.sqrt(size[1] * size[2])
+    return diameter * isotropic(volume) / pixel, anisotropy or size[0] / pixel
+
+
+def seen_shape(shape: Shape, rescale: float, anisotropy: float) -> Shape:
+    """Shape of the volume that the network sees, by upstream's rounding.
+
+    Raises
+    ------
+    NucsegError
+        Less than one voxel would be left of it.
+    """
+    z, y, x = int(shape[0] * anisotropy * rescale), int(shape[1] * rescale), int(shape[2] * rescale)
+    if not min(z, y, x):
+        cause = "at this nucleus diameter, less than a voxel is left of the volume for the network to see"
+        raise NucsegError(cause, "give a smaller --nucleus_diameter")
+    return z, y, x
+
+
+def only_file(path: Path, hint: str) -> Path:
+    """The file itself, or the only one of a folder.
+
+    Raises
+    ------
+    NucsegError
+        `USAGE`: there is none, or more than one.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise NucsegError(f"there is no model at {path}", hint, USAGE)
+    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    if len(files) != 1:
+        raise NucsegError(f"the model folder {path} holds {len(files)} files instead of one", hint, USAGE)
+    return files[0]

@@ -1,0 +1,66 @@
+"""What a training run is given: pairs to learn from, pairs to check it by, and where the model goes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nucseg.method import Report
+from nucseg.training.pairs import PERCENTILES, Pair
+
+KEPT = 10
+"""Without volumes to validate on, every tenth pair is kept back for it."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A run of ``train``.
+
+    Attributes
+    ----------
+    pairs : sequence of Pair
+        To learn from.
+    validation : sequence of Pair
+        Whole volumes that choose the best weights and the thresholds; the network doesn't learn from them.
+    folder : pathlib.Path
+        Gets the model; a checkpoint in it is gone on from.
+    params : TrainParams
+        The method's own.
+    device : str
+        ``cpu`` or ``cuda``.
+    report : Report
+    start : pathlib.Path, optional
+        Model folder to start from.
+    """
+
+    pairs: Sequence[Pair]
+    validation: Sequence[Pair]
+    folder: Path
+    params: Any
+    device: str
+    report: Report
+    start: Path | None = None
+
+    def describe(self, method: str, config: dict[str, Any]) -> dict[str, Any]:
+        """The part of ``model.json`` that every method's training writes alike."""
+        return {
+            "name": self.folder.name,
+            "method": method,
+            "config": config,
+            "input": {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.params.diameter},
+            "training": {
+                **asdict(self.params),
+                "pairs": [pair.name for pair in self.pairs],
+                "validation": [pair.name for pair in self.validation],
+            },
+            "licence": "BSD-3-Clause",
+        }
+
+
+def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to learn from and, where there are two or more, one in `KEPT` to validate on.
+
+    With a single pair, both are that pair.
+    """
+    kept = list(pairs[::KEPT])
+    return [pair for number, pair in enumerate(pairs) if number % KEPT] or kept, kept

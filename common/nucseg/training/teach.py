@@ -1,0 +1,124 @@
+"""A training run from pairs to a model folder: samples, the loop, validation on whole volumes, thresholds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from nucseg.labels import checked_labels
+from nucseg.method import Segmenter
+from nucseg.metrics.matching import match
+from nucseg.models import write_model
+from nucseg.params import CommonParams
+from nucseg.scaling import isotropic
+from nucseg.training.job import TrainingJob
+from nucseg.training.loop import Sample, fit
+from nucseg.training.pairs import Pair
+from nucseg.training.patches import PatchPlan, cut_patch
+from nucseg.volume import Shape
+
+State = Mapping[str, torch.Tensor]
+MakeTargets = Callable[[np.ndarray, np.ndarray, np.random.Generator], Sample]
+
+
+class Learner(Protocol):
+    """What a method adds to a training run.
+
+    Attributes
+    ----------
+    method : str
+    config : dict
+        What builds the network, for ``model.json``.
+    module : torch.nn.Module
+    patch_shape : tuple of int
+        Of the patches, ZYX.
+    make_targets : callable
+        From image patch, label patch and random generator to a sample: the input (C, Z, Y, X) or
+        (C, Y, X), then the targets, all float32. It is sent to other processes, so it is a
+        function of a module, or a `functools.partial` of one.
+    """
+
+    @property
+    def method(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """See above."""
+        ...
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """See above."""
+        ...
+
+    @property
+    def patch_shape(self) -> Shape:
+        """See above."""
+        ...
+
+    @property
+    def make_targets(self) -> MakeTargets:
+        """See above."""
+        ...
+
+    def loss(self, output: Any, targets: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+        """As for `nucseg.training.loop.fit`."""
+        ...
+
+    def segmenter(self, state: State) -> tuple[Segmenter, CommonParams]:
+        """A segmenter with these weights, and the parameters to run it with."""
+        ...
+
+    def tune(self, state: State, pairs: Sequence[Pair]) -> dict[str, float]:
+        """The thresholds with the best F1 on these pairs."""
+        ...
+
+
+@dataclass(frozen=True)
+class SampleMaker:
+    """Sample number i of a run: a pair drawn by the square root of its number of nuclei, a patch, its targets."""
+
+    pairs: Sequence[Pair]
+    plan: PatchPlan
+    make_targets: MakeTargets
+    seed: int
+
+    def __call__(self, index: int) -> Sample:
+        """The sample; a function of its number alone."""
+        rng = np.random.default_rng([self.seed, index])
+        counts = np.sqrt([len(pair.centres) for pair in self.pairs])
+        pair = self.pairs[rng.choice(len(self.pairs), p=counts / counts.sum())]
+        return self.make_targets(*cut_patch(pair, self.plan, rng), rng)
+
+
+def teach(job: TrainingJob, learner: Learner) -> None:
+    """Train, keep the weights with the best F1 on the validation volumes, tune the thresholds, write the model."""
+    params = job.params
+    make_sample = SampleMaker(
+        job.pairs, PatchPlan(learner.patch_shape, params.diameter), learner.make_targets, params.seed
+    )
+    validate = partial(_validate, learner, job.validation)
+    weights = fit(learner.module, learner.loss, make_sample, params, job.folder, job.device, job.report, validate)
+    job.report(1.0, "tuning the thresholds")
+    info = job.describe(learner.method, learner.config)
+    info["thresholds"] = learner.tune(weights, job.validation)
+    write_model(job.folder, info, weights)
+
+
+def mean_f1(segmenter: Segmenter, params: CommonParams, pairs: Sequence[Pair]) -> float:
+    """Mean F1 at IoU 0.5 over whole volumes, each at the known scale of its nuclei."""
+    scores = []
+    for pair in pairs:
+        known = replace(params, nucleus_diameter=pair.diameter * isotropic(pair.volume))
+        labels = segmenter.segment(pair.volume, known, lambda fraction, text: None)
+        scores.append(match(pair.labels, checked_labels(labels, pair.volume.shape), (0.5,))[0].f1)
+    return float(np.mean(scores))
+
+
+def _validate(learner: Learner, pairs: Sequence[Pair], state: State) -> float:
+    return mean_f1(*learner.segmenter(state), pairs)

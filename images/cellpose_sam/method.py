@@ -1,0 +1,80 @@
+"""Cellpose-SAM (Cellpose 4): Cellpose's flows from the image encoder of Segment Anything."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nucseg.errors import USAGE, NucsegError
+from nucseg.method import Segmenter
+from nucseg.params import CommonParams, parameter
+from nucseg.training.job import TrainingJob
+from nucseg.training.params import TrainParams
+
+WEIGHTS_URL = "https://huggingface.co/mouseland/cellpose-sam/resolve/main/cpsam_v2"
+
+HINT = f"download {WEIGHTS_URL}, and run with -v $PWD/cpsam_v2:/model:ro ... --model /model"
+
+
+@dataclass(frozen=True)
+class CellposeSamParams(CommonParams):
+    """What a user can set."""
+
+    model: str = parameter(
+        "",
+        "Model",
+        "The weights, which don't come with the image (for non-commercial use, CC-BY-NC): the file cpsam_v2, or a "
+        "folder that holds it alone.",
+    )
+    cellprob_thresh: float = parameter(
+        0.0,
+        "Cell threshold",
+        "Logit from which a voxel belongs to a nucleus; lower finds more and larger nuclei.",
+    )
+    min_size: int = parameter(15, "Smallest nucleus", "Nuclei of fewer voxels are dropped.", minimum=0)
+    flow3d_smooth: float = parameter(
+        0.0, "Smoothing of flows", "Standard deviation in voxels; helps against nuclei cut in pieces.", minimum=0.0
+    )
+    anisotropy: float = parameter(
+        0.0, "Anisotropy", "Distance of planes per pixel width; 0 takes it from the voxel size.", minimum=0.0
+    )
+
+
+class CellposeSam:
+    """The method."""
+
+    name = "cellpose_sam"
+    title = "Cellpose-SAM"
+    description = (
+        "Segments nuclei in 3D fluorescence volumes with Cellpose 4: a large vision transformer predicts flows towards "
+        "the centres of nuclei on all YX, ZY and ZX planes; their sum leads every voxel to its nucleus. Slow without a "
+        "GPU. The weights are for non-commercial use and are not part of the image."
+    )
+    citation = (
+        "Pachitariu et al., Cellpose-SAM: superhuman generalization for cellular segmentation, bioRxiv 2025, "
+        "doi:10.1101/2025.04.28.651001"
+    )
+    params = CellposeSamParams
+    train_params = TrainParams
+
+    def load(self, model: Path, params: CellposeSamParams, device: str) -> Segmenter:
+        """Load the published weights, or others of the same network."""
+        if not params.model:
+            cause = "Cellpose-SAM comes without weights, because they are for non-commercial use only (CC-BY-NC)"
+            raise NucsegError(cause, HINT, USAGE)
+        from images.cellpose_sam.segmenter import CellposeSamSegmenter
+
+        return CellposeSamSegmenter.load(model, params, device)
+
+    def train(self, job: TrainingJob) -> None:
+        """Not offered.
+
+        Raises
+        ------
+        NucsegError
+            `USAGE`, always.
+        """
+        cause = "Cellpose-SAM is used with its published weights and is not trained here"
+        raise NucsegError(cause, "fine-tune the method cellpose instead", USAGE)
+
+
+METHOD: Any = CellposeSam()

@@ -1,0 +1,162 @@
+"""A loaded Cellpose-SAM model: upstream's code makes the labels, on a network that tells how far it is."""
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from images.cellpose_sam.method import HINT, CellposeSamParams
+from images.cellpose_sam.upstream import import_models
+from nucseg.errors import USAGE, NucsegError
+from nucseg.method import Report
+from nucseg.normalisation import percentile_range
+from nucseg.planes import (
+    PlaneNetwork,
+    count_tiles,
+    gains_by_bfloat16,
+    nucleus_diameter,
+    only_file,
+    plane_geometry,
+    seen_shape,
+)
+from nucseg.volume import Volume
+
+TILE, OVERLAP = 256, 0.1
+"""Upstream's edge of a tile and the part that it shares with the next."""
+
+DIAMETER = 30.0
+"""Pixels across a nucleus that upstream resamples to when it is told a diameter."""
+
+PERCENTILES = (1.0, 99.0)
+"""Upstream's."""
+
+BATCH = {"cpu": 1, "cuda": 8}
+"""Tiles at once: on a CPU more of them gain nothing."""
+
+
+@dataclass(frozen=True)
+class CellposeSamSegmenter:
+    """Upstream's model with its network, and what is known of its weights."""
+
+    upstream: Any
+    network: PlaneNetwork
+    info: dict[str, Any]
+    batch: int
+
+    @classmethod
+    def load(cls, path: Path, params: CellposeSamParams, device: str) -> "CellposeSamSegmenter":
+        """Read a file of weights, or the only file of a folder."""
+        file = only_file(path, HINT)
+        check_weights(file)
+        models = import_models()
+        # Upstream takes a path that doesn't exist for a model to download; this one does exist.
+        try:
+            upstream = models.CellposeModel(
+                pretrained_model=str(file),
+                device=torch.device(device),
+                use_bfloat16=not params.exact and gains_by_bfloat16(device),
+            )
+        except RuntimeError as error:
+            if "state_dict" not in str(error):
+                raise
+            raise NucsegError(f"{file} holds a network of another size", HINT, USAGE) from None
+        if device == "cuda":
+            # Upstream's import turns it on for products, torch itself for convolutions.
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not params.exact
+        module = upstream.net.eval().requires_grad_(False)
+        network = PlaneNetwork(lambda x: module(x)[0], module.nout, torch.device(device), module.dtype)
+        upstream.net = network
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        info = {
+            "name": file.name,
+            "method": "cellpose_sam",
+            "config": {"backbone": upstream.backbone},
+            "input": {"nucleus_diameter_voxels": DIAMETER, "percentiles": list(PERCENTILES)},
+            "licence": "CC-BY-NC-4.0 if it is upstream's",
+            "sha256": digest,
+        }
+        return cls(upstream, network, info, BATCH[device])
+
+    def segment(self, volume: Volume, params: CellposeSamParams, progress: Report) -> np.ndarray:
+        """Labels of a volume; see `nucseg.method.Segmenter`."""
+        limits = percentile_range(volume.data, *PERCENTILES)
+        if not limits[1] > limits[0]:
+            return np.zeros(volume.shape, np.uint16)
+        measured = nucleus_diameter(volume, params.nucleus_diameter, DIAMETER, limits, self.section, progress)
+        diameter, anisotropy = plane_geometry(volume, measured, params.anisotropy)
+        seen = seen_shape(volume.shape, DIAMETER / diameter, anisotropy)
+        settings = {
+            "batch_size": self.batch,
+            "diameter": diameter,
+            "normalize": {"normalize": True},
+            "cellprob_threshold": params.cellprob_thresh,
+            "min_size": params.min_size,
+        }
+        # A copy, because upstream normalises an array of float32 in its place.
+        data = np.array(volume.data, np.float32)
+        if len(data) == 1:
+            labels, _ = self._plane(data[0], settings)
+        else:
+            self.network.expect(count_tiles(seen, TILE, OVERLAP, _padded), progress)
+            labels, _, _ = self.upstream.eval(
+                data[..., None],
+                do_3D=True,
+                z_axis=0,
+                channel_axis=3,
+                anisotropy=anisotropy,
+                flow3D_smooth=params.flow3d_smooth,
+                **settings,
+            )
+            self.network.expect(0, progress)
+        return labels.reshape(volume.shape)
+
+    def section(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and logits of a normalised plane at the model's own scale."""
+        # A mapping, because upstream keeps a plain Boolean as the default of all later calls.
+        return self._plane(plane, {"batch_size": self.batch, "normalize": {"normalize": False}})
+
+    def _plane(self, plane: np.ndarray, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        labels, flows, _ = self.upstream.eval(plane, **settings)
+        return labels.reshape(plane.shape), flows[2].reshape(plane.shape)
+
+
+def check_weights(file: Path) -> None:
+    """Make sure that a file holds a network of Cellpose-SAM.
+
+    Raises
+    ------
+    NucsegError
+        `USAGE`: it doesn't.
+    """
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError):
+        raise NucsegError(f"{file} is no file of Cellpose-SAM weights: torch can't read it", HINT, USAGE) from None
+    except OSError as error:
+        raise NucsegError(f"{file} can't be read: {error.strerror}", HINT, USAGE) from None
+    names = set(state) if isinstance(state, dict) else set()
+    if "encoder.cls_token" in names:
+        cause = f"{file} is a network on DINOv3, whose code is not in this image"
+    elif "output.2.weight" in names:
+        cause = f"{file} is a model of Cellpose 1 to 3, which the method cellpose reads"
+    # Upstream would keep random weights in the place of missing ones.
+    elif (
+        not {"W2", "out.weight", "encoder.pos_embed", "encoder.neck.0.weight", "encoder.blocks.23.norm1.weight"}
+        <= names
+    ):
+        cause = f"{file} holds no network of Cellpose-SAM"
+    else:
+        return
+    raise NucsegError(cause, HINT, USAGE)
+
+
+def _padded(length: int) -> int:
+    from cellpose.transforms import get_pad_yx
+
+    before, after, _, _ = get_pad_yx(length, length, min_size=(TILE, TILE))
+    return length + before + after
