@@ -56,11 +56,11 @@ weights: setup ## train the weights that ship with a method: METHOD=stardist3d
 	@[ -n "$(METHOD)" ] || { echo "error: which method? Try: make weights METHOD=stardist3d" >&2; exit 2; }
 	@$(BIN)/python scripts/make_weights.py $(METHOD)
 
-accuracy: setup ## measure the shipped weights on the development test set
-	@$(BIN)/python scripts/accuracy.py
+accuracy: setup ## measure the shipped weights on the development volumes and write the tables of README and cards
+	@$(BIN)/python scripts/accuracy.py --write
 
 # Editable installs follow the source, so only a change of the locks or of a package's metadata installs again.
-$(READY): constraints.lock images/base/torch-cpu.lock common/pyproject.toml scripts/pyproject.toml
+$(READY): constraints.lock images/base/torch-cpu.lock images/cellpose/requirements.txt common/pyproject.toml scripts/pyproject.toml
 	@$(PYTHON) -c '' 2>/dev/null || \
 	    { echo "error: $(PYTHON) is missing. Try: apt-get install python3.11 python3.11-venv, or make PYTHON=..." >&2; exit 3; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -71,12 +71,13 @@ $(READY): constraints.lock images/base/torch-cpu.lock common/pyproject.toml scri
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet -c constraints.lock pip setuptools
 	@$(BIN)/pip install --quiet -r constraints.lock -r images/base/torch-cpu.lock
+	@$(BIN)/pip install --quiet --no-deps -r images/cellpose/requirements.txt
 	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable common --editable scripts
 	@touch $@
 
 lock: ## write constraints.lock from the environment, after a deliberate change of it
 	@{ sed -n '/^#/p' constraints.lock; \
-	   $(BIN)/pip freeze --all --exclude-editable | grep -v '^torch==' | LC_ALL=C sort -f; } > constraints.lock.part
+	   $(BIN)/pip freeze --all --exclude-editable | grep -vE '^(torch|cellpose)==' | LC_ALL=C sort -f; } > constraints.lock.part
 	@mv constraints.lock.part constraints.lock
 
 clean: ## remove what was made here: environment, caches, build folders, demo output

@@ -1,4 +1,4 @@
-"""Accuracy of the shipped weights on volumes they never saw: ``make accuracy``.
+"""Accuracy of the shipped weights on volumes they never saw: ``make accuracy`` writes it into cards and README.
 
 Every method runs as users run it (the container's entrypoint, as a plain process) over the
 development volumes, with default parameters; beside it stands the classical pipeline of Gaussian
@@ -23,6 +23,7 @@ import numpy as np
 from nucseg.formats import read_labels, read_volume
 from nucseg.method import list_methods
 from nucseg.metrics.matching import match
+from nucseg.models import shipped_models
 from nucseg.scaling import isotropic
 from nucseg.volume import Volume
 
@@ -83,25 +84,33 @@ def run_method(method: str, folder: Path, flags: list[str]) -> Iterator[tuple[st
         yield Path(image["file"]).stem, score(truth, labels, image["seconds"], image["peak_memory_mib"])
 
 
-def table(rows: dict[str, Row]) -> str:
-    """Markdown table with the mean over the volumes last."""
-    mean = {column: float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS}
+def mean(rows: dict[str, Row]) -> Row:
+    """Mean of every column over the volumes."""
+    return {column: float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS}
+
+
+def table(rows: dict[str, Row], first: str = "volume") -> str:
+    """Markdown table."""
     lines = [
-        "| volume | precision | recall | F1 at IoU 0.5 | F1 at IoU 0.75 | mean matched IoU | seconds | peak MiB |",
+        f"| {first} | precision | recall | F1 at IoU 0.5 | F1 at IoU 0.75 | mean matched IoU | seconds | peak MiB |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, row in [*rows.items(), ("**mean**", mean)]:
+    for name, row in rows.items():
         shown = [f"{row[column]:.2f}" for column in COLUMNS[:5]]
         shown += ["-" if np.isnan(row[column]) else f"{row[column]:.0f}" for column in COLUMNS[5:]]
         lines.append(" | ".join(["| " + name, *shown]) + " |")
     return "\n".join(lines)
 
 
-def write_card(method: str, text: str) -> None:
-    """Put a table between the marks in the method's card."""
-    card = ROOT / "images" / method / "README.md"
+def write_table(path: Path, text: str) -> None:
+    """Put a table between the marks in a Markdown file."""
     marks = r"(<!-- accuracy -->\n).*?(<!-- /accuracy -->)"
-    card.write_text(re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", card.read_text(), flags=re.DOTALL))
+    path.write_text(re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", path.read_text(), flags=re.DOTALL))
+
+
+def shipped(methods: list[str]) -> list[str]:
+    """Those methods that come with weights."""
+    return [method for method in methods if shipped_models(ROOT / "images" / method)]
 
 
 def main() -> int:
@@ -121,12 +130,21 @@ def main() -> int:
             (folder / kind).mkdir()
             for volume in arguments.volumes:
                 shutil.copyfile(source / volume / file, folder / kind / f"{volume}.tif")
-        print("classical pipeline", table(dict(run_classical(folder))), sep="\n\n", end="\n\n", flush=True)
-        for method in arguments.methods or list_methods(ROOT):
-            text = table(dict(run_method(method, folder, arguments.flag)))
+        means: dict[str, Row] = {}
+        rows = dict(run_classical(folder))
+        means["blur, Otsu, watershed"] = mean(rows)
+        print("classical pipeline", table(rows), sep="\n\n", end="\n\n", flush=True)
+        for method in arguments.methods or shipped(list_methods(ROOT)):
+            rows = dict(run_method(method, folder, arguments.flag))
+            means[f"`{method}`"] = rows["**mean**"] = mean(rows)
+            text = table(rows)
             print(method, text, sep="\n\n", end="\n\n", flush=True)
             if arguments.write:
-                write_card(method, text)
+                write_table(ROOT / "images" / method / "README.md", text)
+        text = table(dict(sorted(means.items(), key=lambda item: -item[1]["f1"])), "mean over the volumes")
+        print(text)
+        if arguments.write and not arguments.methods:
+            write_table(ROOT / "README.md", text)
     return 0
 
 

@@ -10,10 +10,9 @@ import torch
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.method import Report
-from nucseg.progress import say
-from nucseg.runtime import Network, _cpu_flags
-from nucseg.scaling import Sizes, View, isotropic, measure_diameter
-from nucseg.volume import Region, Shape, Triple, Volume
+from nucseg.runtime import Network
+from nucseg.scaling import Sizes, View, find_diameter, isotropic
+from nucseg.volume import Shape, Volume
 
 SectionLabels = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From a plane (Y, X) with intensities from 0 to 1 to its labels and the logits of being a nucleus, both (Y, X)."""
@@ -78,11 +77,6 @@ class PlaneNetwork(torch.nn.Module):
         return outputs, torch.ones(len(x), STYLES)
 
 
-def gains_by_bfloat16(device: str) -> bool:
-    """Whether the device computes faster in 16 bits than in 32."""
-    return device == "cuda" or not _cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
-
-
 def count_tiles(shape: Shape, edge: int, overlap: float, padded: Callable[[int], int]) -> int:
     """Tiles of all YX, ZY and ZX planes of a volume, as Cellpose cuts them (``core.run_net`` without augmentation).
 
@@ -121,19 +115,9 @@ def nucleus_diameter(
         See `SectionLabels`.
     progress : callable
     """
-    edge = isotropic(volume)
     if said:
-        return said / edge
-    progress(0.0, "measuring the nucleus diameter")
-
-    def look(zoom: Triple, window: Region) -> Sizes:
-        return measure_sections(View(volume, zoom, limits, window), segment)
-
-    measured = measure_diameter(volume, wanted, look)
-    unit = "µm" if volume.voxel_size else "voxels"
-    found = f"measured as {measured * edge:.3g} {unit}" if measured else "not measured: no nucleus found at any scale"
-    say(f"{volume.source.name}: nucleus diameter {found}")
-    return measured or wanted
+        return said / isotropic(volume)
+    return find_diameter(volume, wanted, limits, lambda view: measure_sections(view, segment), progress) or wanted
 
 
 def measure_sections(view: View, segment: SectionLabels) -> Sizes:

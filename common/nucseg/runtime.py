@@ -133,7 +133,7 @@ def compile_network(module: torch.nn.Module, device: str, *, exact: bool) -> Net
     module = module.eval().requires_grad_(False)
     if device == "cuda":
         return _TorchNetwork(module, device, exact)
-    bfloat16 = not exact and not _cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
+    bfloat16 = not exact and gains_by_16_bits(device)
     try:
         return _OpenVinoNetwork(module, bfloat16)
     except ImportError:
@@ -227,6 +227,11 @@ def _activation_bytes(module: torch.nn.Module) -> float:
         hook.remove()
     most = max(sum(sizes[i : i + 3]) for i in range(len(sizes)))
     return (most + sum(4 * out.numel() for out in outputs)) / (example.numel() / example.shape[1])
+
+
+def gains_by_16_bits(device: str) -> bool:
+    """Whether the device computes faster in 16 bits than in 32."""
+    return device == "cuda" or not _cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def _cpu_flags() -> set[str]:

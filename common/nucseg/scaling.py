@@ -175,18 +175,21 @@ def fit_view(
     if diameter and "nucleus_diameter_voxels" not in declared:
         say("warning: the model doesn't say which diameter it was trained at: --nucleus_diameter has no effect")
     if zoom is None:
-        progress(0.0, "measuring the nucleus diameter")
-        measured = measure_diameter(
-            volume,
-            declared["nucleus_diameter_voxels"],
-            lambda zoom, window: look(View(volume, zoom, limits, window)),
-        )
-        measured *= isotropic(volume)
-        unit = "µm" if volume.voxel_size else "voxels"
-        found = f"measured as {measured:.3g} {unit}" if measured else "not measured: no nucleus found at any scale"
-        say(f"{volume.source.name}: nucleus diameter {found}")
-        zoom = choose_zoom(volume, declared, measured) or (1.0, 1.0, 1.0)
+        measured = find_diameter(volume, declared["nucleus_diameter_voxels"], limits, look, progress)
+        zoom = choose_zoom(volume, declared, measured * isotropic(volume)) or (1.0, 1.0, 1.0)
     return View(volume, zoom, limits)
+
+
+def find_diameter(
+    volume: Volume, wanted: float, limits: tuple[float, float], look: Callable[[View], Sizes], progress: Report
+) -> float:
+    """`measure_diameter` with a network that sees views, and the result told to the user; 0 when nothing is found."""
+    progress(0.0, "measuring the nucleus diameter")
+    measured = measure_diameter(volume, wanted, lambda zoom, window: look(View(volume, zoom, limits, window)))
+    unit = "µm" if volume.voxel_size else "voxels"
+    size = f"measured as {measured * isotropic(volume):.3g} {unit}"
+    say(f"{volume.source.name}: nucleus diameter {size if measured else 'not measured: no nucleus found at any scale'}")
+    return measured
 
 
 def measure_diameter(volume: Volume, wanted: float, look: Callable[[Triple, Region], Sizes]) -> float:

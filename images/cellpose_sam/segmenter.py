@@ -17,12 +17,12 @@ from nucseg.normalisation import percentile_range
 from nucseg.planes import (
     PlaneNetwork,
     count_tiles,
-    gains_by_bfloat16,
     nucleus_diameter,
     only_file,
     plane_geometry,
     seen_shape,
 )
+from nucseg.runtime import gains_by_16_bits
 from nucseg.volume import Volume
 
 TILE, OVERLAP = 256, 0.1
@@ -58,7 +58,7 @@ class CellposeSamSegmenter:
             upstream = models.CellposeModel(
                 pretrained_model=str(file),
                 device=torch.device(device),
-                use_bfloat16=not params.exact and gains_by_bfloat16(device),
+                use_bfloat16=not params.exact and gains_by_16_bits(device),
             )
         except RuntimeError as error:
             if "state_dict" not in str(error):

@@ -15,6 +15,12 @@ from nucseg import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = sorted(path.parent.name for path in (ROOT / "images").glob("*/method.py"))
+SHIPPED = sorted({path.parts[-4] for path in (ROOT / "images").glob("*/weights/*/model.json")})
+"""Methods that come with weights."""
+
+ONE = "stardist3d"
+"""The method that stands for all where what is tested is the library's."""
+
 STRANGER = "12345:12345"
 DIAMETER = ("--nucleus_diameter", "10")
 """Of `nuclei`, in voxels: without it, every run would begin with measuring it."""

@@ -13,6 +13,13 @@ from container_harness import DIAMETER, Finished, Image, docker, files, nuclei, 
 
 pytestmark = pytest.mark.containers
 
+
+@pytest.fixture(scope="module")
+def image(one_image: Image) -> Image:
+    """What is tested here is the library's, the same in all images."""
+    return one_image
+
+
 GOOD = "good.tif"
 SMALL = (8, 32, 32)
 

@@ -7,6 +7,13 @@ from container_harness import DIAMETER, Image, docker, files, nuclei, open_folde
 
 pytestmark = pytest.mark.containers
 
+
+@pytest.fixture(scope="module")
+def image(one_image: Image) -> Image:
+    """What is tested here is the library's, the same in all images."""
+    return one_image
+
+
 SMALL = (8, 32, 32)
 
 

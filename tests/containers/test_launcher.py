@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from container_harness import METHODS, ROOT, Image, docker, nuclei, write_ome
+from container_harness import ONE, ROOT, Image, docker, nuclei, write_ome
 
 from nucseg import __version__
 
 pytestmark = pytest.mark.containers
 
 DOCKERFILE = f"""
-FROM nucseg/{METHODS[0]}:v{__version__}
+FROM nucseg/{ONE}:v{__version__}
 COPY images /opt/nucseg/images
 ENV NUCSEG_METHOD=threshold
 """
