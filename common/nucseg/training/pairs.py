@@ -87,7 +87,7 @@ def find_pairs(images: Path, labels: Path, percentiles: tuple[float, float] = PE
     return pairs
 
 
-def make_pair(volume: Volume, labels: np.ndarray, percentiles: tuple[float, float]) -> Pair:
+def make_pair(volume: Volume, labels: np.ndarray, percentiles: tuple[float, float] = PERCENTILES) -> Pair:
     """Check one image against its labels and measure the nuclei.
 
     Raises

@@ -1,0 +1,58 @@
+"""Cellpose-SAM has no weights that may ship: random ones show that its image loads and runs a file of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from container_harness import Image, nuclei, open_folder, record, write_ome
+
+pytestmark = [pytest.mark.containers, pytest.mark.slow]
+
+RANDOM = """
+import sys, torch
+sys.path.insert(0, "/opt/nucseg")
+from images.cellpose_sam.upstream import import_models
+import_models()
+from cellpose.vit import CPSAM
+torch.manual_seed(0)
+CPSAM(dtype=torch.float32).save_model("/out/cpsam_v2")
+"""
+
+
+@pytest.fixture(scope="module")
+def image(engine: None) -> Image:
+    return Image("cellpose_sam")
+
+
+@pytest.fixture(scope="module")
+def weights(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = open_folder(tmp_path_factory.mktemp("sam") / "weights")
+    image.python(RANDOM, mounts=[f"{folder}:/out"])
+    yield folder / "cpsam_v2"
+    # 1.2 GB that pytest would keep.
+    (folder / "cpsam_v2").unlink()
+
+
+def test_a_file_of_weights_is_run(image: Image, weights: Path, tmp_path: Path) -> None:
+    data, out = open_folder(tmp_path / "data"), open_folder(tmp_path / "out")
+    # Nine planes of one tile each: a tile takes many seconds without a GPU.
+    write_ome(data / "a.tif", nuclei((2, 16, 16))[:, :3, :4])
+    mounts = [f"{data}:/data:ro", f"{out}:/out", f"{weights}:/model:ro"]
+    words = ("--in", "/data", "--out", "/out", "--model", "/model", "--nucleus_diameter", "30")
+    done = image.run(*words, mounts=mounts)
+    assert done.code == 0, done.out + done.err
+    assert tifffile.imread(out / "a.tif").shape == (2, 3, 4)
+    assert record(out)["a.tif"]["status"] == "done"
+
+
+def test_a_file_of_other_weights_is_refused(image: Image, tmp_path: Path) -> None:
+    data, out = open_folder(tmp_path / "data"), open_folder(tmp_path / "out")
+    write_ome(data / "a.tif", np.zeros((2, 8, 8), np.uint16))
+    (tmp_path / "weights").write_bytes(b"no weights")
+    mounts = [f"{data}:/data:ro", f"{out}:/out", f"{tmp_path / 'weights'}:/model:ro"]
+    done = image.run("--in", "/data", "--out", "/out", "--model", "/model", mounts=mounts)
+    assert done.code == 2
+    assert "cpsam_v2" in done.fatal
+    assert not list(out.iterdir())
