@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nucseg.method import Segmenter
 from nucseg.params import CommonParams, parameter
-from nucseg.training.job import TrainingJob
 from nucseg.training.params import TrainParams
+
+if TYPE_CHECKING:
+    from nucseg.training.job import TrainingJob
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Cellpose:
 
         return CellposeSegmenter.load(model, params, device)
 
-    def train(self, job: TrainingJob) -> None:
+    def train(self, job: "TrainingJob") -> None:
         """Train on planes of the job's pairs and write a model folder."""
         from images.cellpose.training import train
 

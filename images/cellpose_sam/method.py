@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.method import Segmenter
 from nucseg.params import CommonParams, parameter
-from nucseg.training.job import TrainingJob
 from nucseg.training.params import TrainParams
+
+if TYPE_CHECKING:
+    from nucseg.training.job import TrainingJob
 
 WEIGHTS_URL = "https://huggingface.co/mouseland/cellpose-sam/resolve/main/cpsam_v2"
 
@@ -65,7 +67,7 @@ class CellposeSam:
 
         return CellposeSamSegmenter.load(model, params, device)
 
-    def train(self, job: TrainingJob) -> None:
+    def train(self, job: "TrainingJob") -> None:
         """Not offered.
 
         Raises

@@ -39,7 +39,7 @@ def test_fine_tuning_improves_on_what_is_new(tmp_path, monkeypatch):
             write(tmp_path / name / f"{seed}.tif", array, volume.voxel_size)
     monkeypatch.setenv("NUCSEG_METHOD", METHOD)
     words = ["train", "--in", tmp_path / "images", "--gt", tmp_path / "labels", "--out", tmp_path / "model"]
-    settings = {"from": "general", "steps": 120, "patch_size": 32, "diameter": DIAMETER, "validate_every": 60}
+    settings = {"from": "general", "steps": 60, "patch_size": 32, "diameter": DIAMETER, "validate_every": 60}
     assert main([*map(str, words), *(f"--{name}={value}" for name, value in settings.items())]) == 0
     assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["from_"] == "general"
 
