@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.instances import SMALLEST
 from nucseg.method import Report
 from nucseg.runtime import Network
 from nucseg.scaling import Sizes, View, find_diameter, isotropic
@@ -150,6 +151,19 @@ def plane_geometry(volume: Volume, diameter: float, anisotropy: float) -> tuple[
     size: Any = volume.voxel_size or (1.0, 1.0, 1.0)
     pixel = math.sqrt(size[1] * size[2])
     return diameter * isotropic(volume) / pixel, anisotropy or size[0] / pixel
+
+
+def least_voxels(volume: Volume, diameter: float) -> int:
+    """Voxels of the smallest object that counts as a nucleus.
+
+    Parameters
+    ----------
+    volume : Volume
+    diameter : float
+        Of a typical nucleus, in voxels of size `isotropic(volume)`.
+    """
+    edges = np.array(volume.voxel_size or (1.0, 1.0, 1.0)) / isotropic(volume)
+    return round(SMALLEST * math.pi / 6 * diameter**3 / float(edges.prod()))
 
 
 def seen_shape(shape: Shape, rescale: float, anisotropy: float) -> Shape:

@@ -13,7 +13,7 @@ from images.cellpose.method import CellposeParams
 from images.cellpose.model_file import State, build, load_any
 from nucseg.method import Report
 from nucseg.normalisation import percentile_range
-from nucseg.planes import PlaneNetwork, count_tiles, nucleus_diameter, plane_geometry, seen_shape
+from nucseg.planes import PlaneNetwork, count_tiles, least_voxels, nucleus_diameter, plane_geometry, seen_shape
 from nucseg.runtime import compile_network
 from nucseg.volume import Volume
 
@@ -64,7 +64,7 @@ class CellposeSegmenter:
             # One row per channel: the second one is empty, and stays so.
             "normalize": {"normalize": True, "lowhigh": [limits, (0, 1)] if own else None},
             "cellprob_threshold": params.cellprob_thresh + self.info.get("thresholds", {}).get("cellprob", 0.0),
-            "min_size": params.min_size,
+            "min_size": params.min_size or least_voxels(volume, measured),
         }
         if volume.shape[0] == 1:
             labels, _ = self._plane(np.asarray(volume.data[0], np.float32), settings)

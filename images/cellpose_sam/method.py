@@ -32,7 +32,9 @@ class CellposeSamParams(CommonParams):
         "Cell threshold",
         "Logit from which a voxel belongs to a nucleus; lower finds more and larger nuclei.",
     )
-    min_size: int = parameter(15, "Smallest nucleus", "Nuclei of fewer voxels are dropped.", minimum=0)
+    min_size: int = parameter(
+        0, "Smallest nucleus", "Objects of fewer voxels are dropped; 0: a twentieth of the typical nucleus.", minimum=0
+    )
     flow3d_smooth: float = parameter(
         0.0, "Smoothing of flows", "Standard deviation in voxels; helps against nuclei cut in pieces.", minimum=0.0
     )

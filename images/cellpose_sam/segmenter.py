@@ -17,6 +17,7 @@ from nucseg.normalisation import percentile_range
 from nucseg.planes import (
     PlaneNetwork,
     count_tiles,
+    least_voxels,
     nucleus_diameter,
     only_file,
     plane_geometry,
@@ -95,7 +96,7 @@ class CellposeSamSegmenter:
             "diameter": diameter,
             "normalize": {"normalize": True},
             "cellprob_threshold": params.cellprob_thresh,
-            "min_size": params.min_size,
+            "min_size": params.min_size or least_voxels(volume, measured),
         }
         # A copy, because upstream normalises an array of float32 in its place.
         data = np.array(volume.data, np.float32)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,6 +51,14 @@ class Matching:
     panoptic_quality: float
 
 
+class Pairs(NamedTuple):
+    """Matched objects: their labels in the ground truth and in the prediction, and their IoU (float32)."""
+
+    true: np.ndarray
+    pred: np.ndarray
+    iou: np.ndarray
+
+
 def match(gt: np.ndarray, pred: np.ndarray, thresholds: Iterable[float] = (0.5,)) -> list[Matching]:
     """Score a label image against the ground truth.
 
@@ -78,12 +87,18 @@ def match_table(table: OverlapTable, thresholds: Iterable[float] = (0.5,)) -> li
     return [_match(table, float(threshold)) for threshold in thresholds]
 
 
-def _match(table: OverlapTable, threshold: float) -> Matching:
+def matched_pairs(table: OverlapTable, threshold: float = 0.5) -> Pairs:
+    """The pairs that `match_table` counts as true positives, in the order of the true labels."""
     if not 0 < threshold <= 1:
         raise ValueError(f"a threshold of IoU lies above 0 and up to 1, not at {threshold}")
     iou = table.iou
-    ok = iou >= np.float32(threshold)
-    matched = iou[ok][_assign(table.true_index[ok], table.pred_index[ok], iou[ok])]
+    ok = np.flatnonzero(iou >= np.float32(threshold))
+    ok = ok[best_pairs(table.true_index[ok], table.pred_index[ok], iou[ok])]
+    return Pairs(table.true_labels[table.true_index[ok]], table.pred_labels[table.pred_index[ok]], iou[ok])
+
+
+def _match(table: OverlapTable, threshold: float) -> Matching:
+    matched = matched_pairs(table, threshold).iou
     n_true, n_pred, tp = len(table.true_labels), len(table.pred_labels), len(matched)
     total = float(np.sum(matched, dtype=np.float64))
     empty = n_true == n_pred == 0
@@ -110,8 +125,10 @@ def _match(table: OverlapTable, threshold: float) -> Matching:
     )
 
 
-def _assign(true: np.ndarray, pred: np.ndarray, iou: np.ndarray) -> np.ndarray:
-    """Positions of pairs that match each object at most once: as many as can be, then of the largest sum of IoU.
+def best_pairs(true: np.ndarray, pred: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Positions of pairs that match each object at most once: as many as can be, then of the largest sum of scores.
+
+    `true` and `pred` number the objects of each pair, `score` (an IoU, say) lies between 0 and 1.
 
     Above an IoU of 0.5, and nearly always below it, a pair's objects are in no other pair. Only the
     remaining groups, connected through common objects, need the Hungarian algorithm, each on its own.
@@ -122,7 +139,7 @@ def _assign(true: np.ndarray, pred: np.ndarray, iou: np.ndarray) -> np.ndarray:
     chosen = [np.flatnonzero(alone)]
     rest = np.flatnonzero(~alone)
     for group in _groups(rest, true[rest], pred[rest]) if len(rest) else ():
-        chosen.append(group[_hungarian(true[group], pred[group], iou[group])])
+        chosen.append(group[_hungarian(true[group], pred[group], score[group])])
     return np.sort(np.concatenate(chosen))
 
 
@@ -139,7 +156,7 @@ def _groups(positions: np.ndarray, true: np.ndarray, pred: np.ndarray) -> list[n
     return np.split(positions[order], np.flatnonzero(np.diff(component[order])) + 1)
 
 
-def _hungarian(true: np.ndarray, pred: np.ndarray, iou: np.ndarray) -> np.ndarray:
+def _hungarian(true: np.ndarray, pred: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Positions of the best pairs of one group."""
     from scipy.optimize import linear_sum_assignment
 
@@ -148,7 +165,7 @@ def _hungarian(true: np.ndarray, pred: np.ndarray, iou: np.ndarray) -> np.ndarra
     position = np.full((len(rows), len(columns)), -1)
     position[row, column] = np.arange(len(true))
     gain = np.zeros(position.shape)
-    # A further pair is worth more than any sum of IoU.
-    gain[row, column] = 1 + iou.astype(np.float64) / (2 * min(position.shape))
+    # A further pair is worth more than any sum of scores.
+    gain[row, column] = 1 + score.astype(np.float64) / (2 * min(position.shape))
     picked = position[linear_sum_assignment(gain, maximize=True)]
     return picked[picked >= 0]

@@ -1,6 +1,6 @@
 """How many voxels each pair of objects of two label images shares: one pass that feeds all scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ class OverlapTable:
         Per overlapping pair, the positions of its objects in `true_labels` and `pred_labels`.
     common : numpy.ndarray
         Per overlapping pair, the number of common voxels, int64.
+    voxels : int
+        Of the whole volume, background included.
     """
 
     true_labels: np.ndarray
@@ -31,6 +33,7 @@ class OverlapTable:
     true_index: np.ndarray
     pred_index: np.ndarray
     common: np.ndarray
+    voxels: int
 
     @property
     def iou(self) -> np.ndarray:
@@ -61,14 +64,32 @@ def overlap_table(gt: np.ndarray, pred: np.ndarray) -> OverlapTable:
     >>> table.common.tolist(), table.true_sizes.tolist(), table.pred_sizes.tolist()
     ([1, 1], [2, 1], [3])
     """
+    return overlap_of_blocks([(gt, pred)])
+
+
+def overlap_of_blocks(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> OverlapTable:
+    """`overlap_table` of volumes that come in blocks, (truth, prediction) each: any shapes, any order, no overlap.
+
+    Labels hold for the whole volume. Only one block has to be in memory.
+    """
+    keys, counts, voxels = np.empty(0, np.uint64), np.empty(0, np.int64), 0
+    for gt, pred in blocks:
+        _check(gt, pred)
+        voxels += gt.size
+        for slab_keys, slab_counts in _slabs(gt, pred):
+            keys, counts = _sum_up(np.concatenate([keys, slab_keys]), np.concatenate([counts, slab_counts]))
+    return _table(keys, counts, voxels)
+
+
+def _check(gt: np.ndarray, pred: np.ndarray) -> None:
     if gt.shape != pred.shape:
         raise ValueError(f"label images of shapes {gt.shape} and {pred.shape} cannot be compared")
     for labels in (gt, pred):
         if labels.dtype.kind not in "uib":
             raise ValueError(f"labels are integers, not {labels.dtype}")
-    keys, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
-    for slab_keys, slab_counts in _slabs(gt, pred):
-        keys, counts = _sum_up(np.concatenate([keys, slab_keys]), np.concatenate([counts, slab_counts]))
+
+
+def _table(keys: np.ndarray, counts: np.ndarray, voxels: int) -> OverlapTable:
     true, predicted = keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)
     true_labels, true_sizes = _sum_up(true[true > 0], counts[true > 0])
     pred_labels, pred_sizes = _sum_up(predicted[predicted > 0], counts[predicted > 0])
@@ -81,6 +102,7 @@ def overlap_table(gt: np.ndarray, pred: np.ndarray) -> OverlapTable:
         np.searchsorted(true_labels, true[both]),
         np.searchsorted(pred_labels, predicted[both]),
         counts[both],
+        voxels,
     )
 
 

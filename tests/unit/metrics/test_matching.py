@@ -3,7 +3,8 @@ import pytest
 from scipy.ndimage import binary_dilation, label
 from stardist.matching import matching as stardist_matching
 
-from nucseg.metrics.matching import Matching, match
+from nucseg.metrics.matching import Matching, match, matched_pairs
+from nucseg.metrics.overlap import overlap_table
 
 NAMES = {
     "tp": "tp",
@@ -109,6 +110,23 @@ def test_scores_are_those_of_stardist(seed: int) -> None:
     for ours, theirs in zip(match(gt, pred, thresholds), stardist_matching(gt, pred, thresholds), strict=True):
         for theirs_name, our_name in NAMES.items():
             assert getattr(ours, our_name) == pytest.approx(getattr(theirs, theirs_name), abs=1e-6), our_name
+
+
+def test_scores_of_the_reference(case) -> None:
+    thresholds = [float(threshold) for threshold in case.expected["stardist_pq"]]
+    results = match(case.gt, case.pred, thresholds)
+    assert [r.panoptic_quality for r in results] == pytest.approx(list(case.expected["stardist_pq"].values()))
+    assert [r.average_precision for r in results] == pytest.approx(list(case.expected["stardist_accuracy"].values()))
+
+
+def test_labels_of_the_matched_pairs(case) -> None:
+    for threshold in (0.1, 0.5):
+        pairs = matched_pairs(overlap_table(case.gt, case.pred), threshold)
+        assert len(pairs.true) == match(case.gt, case.pred, [threshold])[0].tp
+        assert len(set(pairs.true.tolist())) == len(set(pairs.pred.tolist())) == len(pairs.true)
+        for i, j, iou in zip(*pairs, strict=True):
+            a, b = case.gt == i, case.pred == j
+            assert iou == pytest.approx((a & b).sum() / (a | b).sum())
 
 
 def test_more_than_65535_objects() -> None:

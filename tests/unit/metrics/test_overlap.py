@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nucseg.metrics.overlap import overlap_table
+from nucseg.metrics.overlap import overlap_of_blocks, overlap_table
 
 
 def test_table_equals_a_dense_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +40,20 @@ def test_memory_maps_are_read_in_slabs(tmp_path: Path) -> None:
     gt.tofile(tmp_path / "raw")
     table = overlap_table(np.memmap(tmp_path / "raw", np.uint16, "r", shape=gt.shape), gt)
     assert table.common.tolist() == table.true_sizes.tolist()
+
+
+def test_blocks_in_any_order_give_the_same_table(case) -> None:
+    whole = overlap_table(case.gt, case.pred)
+    boxes = [np.s_[z : z + 5, :, x : x + 30] for z in range(0, 48, 5) for x in range(0, 128, 30)]
+    blocks = overlap_of_blocks((case.gt[box], case.pred[box]) for box in reversed(boxes))
+    for name, value in vars(whole).items():
+        np.testing.assert_array_equal(value, getattr(blocks, name), err_msg=name)
+    assert whole.voxels == case.gt.size
+
+
+def test_no_blocks() -> None:
+    table = overlap_of_blocks([])
+    assert len(table.true_labels) == len(table.common) == table.voxels == 0
 
 
 def test_what_cannot_be_compared() -> None:

@@ -1,0 +1,142 @@
+"""Distances between the surfaces of true and predicted objects, in µm."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from nucseg.metrics.matching import Pairs
+from nucseg.metrics.objects import locate
+
+VoxelSize = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class SurfaceDistance:
+    """Distances between two objects.
+
+    The surface is the set of voxels of an object with one of their six neighbours outside it; beyond the
+    image is outside. That is the definition of medpy, MONAI and MetricsReloaded. DeepMind's surface-distance weights
+    pieces of surface between voxels by their area instead, and gives slightly smaller distances and larger shares.
+
+    Attributes
+    ----------
+    hausdorff : float
+        Largest distance from a surface voxel of one to the surface of the other (µm).
+    hausdorff95 : float
+        The larger of the two 95th percentiles, one for each direction (MONAI, MetricsReloaded). medpy takes
+        one percentile of both directions pooled, which is not larger.
+    average_hausdorff : float
+        Over all voxels, not only surfaces: mean distance to the other object (0 inside it), the mean of both
+        directions (EvaluateSegmentation's AVGDIST, Taha & Hanbury 2015; SimpleITK).
+    assd : float
+        Average symmetric surface distance: mean over the surface voxels of both (medpy, MONAI). The mean
+        of the two directions' means, MASD, differs a little.
+    nsd : float
+        Normalised surface distance (surface Dice): share of all surface voxels within the tolerance of the other
+        surface, the tolerance included (MONAI and MetricsReloaded, counted in voxels).
+    """
+
+    hausdorff: float
+    hausdorff95: float
+    average_hausdorff: float
+    assd: float
+    nsd: float
+
+
+def surface_distance(true: np.ndarray, pred: np.ndarray, voxel_size: VoxelSize, tolerance: float) -> SurfaceDistance:
+    """Compare two ZYX masks; for whole foregrounds or one pair of objects.
+
+    Parameters
+    ----------
+    true, pred : numpy.ndarray
+        Bool, of one shape. What lies beyond is outside of both.
+    voxel_size : tuple of float
+        ZYX in µm.
+    tolerance : float
+        Of the normalised surface distance in µm. A voxel of inaccuracy is usual.
+
+    Raises
+    ------
+    ValueError
+        A mask is empty (there is no distance), or the shapes differ.
+    """
+    if true.shape != pred.shape:
+        raise ValueError(f"masks of shapes {true.shape} and {pred.shape} cannot be compared")
+    if not true.any() or not pred.any():
+        raise ValueError("an empty mask has no surface")
+    true_surface, pred_surface = _surface(true), _surface(pred)
+    to_true, to_pred = _distance_to(true_surface, voxel_size), _distance_to(pred_surface, voxel_size)
+    there, back = to_pred[true_surface], to_true[pred_surface]
+    both = np.concatenate([there, back])
+    return SurfaceDistance(
+        float(both.max()),
+        float(max(np.percentile(there, 95), np.percentile(back, 95))),
+        float(to_pred[true & ~pred].sum() / true.sum() + to_true[pred & ~true].sum() / pred.sum()) / 2,
+        float(both.mean()),
+        float(np.mean(both <= tolerance * (1 + 1e-6))),
+    )
+
+
+def surface_distances(
+    gt: np.ndarray,
+    pred: np.ndarray,
+    pairs: Pairs,
+    voxel_size: VoxelSize,
+    tolerance: float,
+) -> list[SurfaceDistance]:
+    """Compare each matched pair in the box that holds both, with the voxel size's anisotropy.
+
+    Parameters
+    ----------
+    gt, pred : numpy.ndarray
+        ZYX label images, or memory maps of them.
+    pairs : Pairs
+        From `nucseg.metrics.matching.matched_pairs`.
+    voxel_size, tolerance
+        As for `surface_distance`.
+
+    Returns
+    -------
+    list of SurfaceDistance
+        In the order of the pairs; empty without any.
+    """
+    return [surface_distance(*crop, voxel_size, tolerance) for crop in pair_crops(gt, pred, pairs)]
+
+
+def mean_distance(distances: list[SurfaceDistance]) -> SurfaceDistance:
+    """Mean over the matched objects, each of equal weight; nan without any. Missed ones do not count: see recall."""
+    names = [field.name for field in fields(SurfaceDistance)]
+    columns = np.array([[getattr(d, name) for name in names] for d in distances])
+    return SurfaceDistance(*(columns.mean(axis=0).tolist() if distances else [float("nan")] * len(names)))
+
+
+def pair_crops(gt: np.ndarray, pred: np.ndarray, pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Masks of both objects of each pair, in the box around both."""
+    if not len(pairs.true):
+        return
+    true_objects, pred_objects = locate(gt), locate(pred)
+    i, j = true_objects.index(pairs.true), pred_objects.index(pairs.pred)
+    first = np.minimum(true_objects.first[i], pred_objects.first[j])
+    stop = np.maximum(true_objects.last[i], pred_objects.last[j]) + 1
+    for true, predicted, low, high in zip(pairs.true, pairs.pred, first.tolist(), stop.tolist(), strict=True):
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        yield gt[box] == true, pred[box] == predicted
+
+
+def _surface(mask: np.ndarray) -> np.ndarray:
+    inside = mask.copy()
+    for axis in range(3):
+        here, there = np.moveaxis(inside, axis, 0), np.moveaxis(mask, axis, 0)
+        here[1:] &= there[:-1]
+        here[:-1] &= there[1:]
+        here[0] = here[-1] = False
+    return mask & ~inside
+
+
+def _distance_to(surface: np.ndarray, voxel_size: VoxelSize) -> np.ndarray:
+    from edt import edt
+
+    # A third of the time that edt takes for bool.
+    outside = np.ascontiguousarray(~surface).view(np.uint8)
+    return edt(outside, anisotropy=voxel_size, black_border=False, parallel=1)
