@@ -220,7 +220,8 @@ def _activation_bytes(module: torch.nn.Module) -> float:
         for part in module.modules()
         if not list(part.children()) and not isinstance(part, torch.nn.Identity)
     ]
-    example = torch.zeros(1, _channels_in(module), *module.divisor, device=device)
+    # Twice the least size: normalisations refuse a single voxel.
+    example = torch.zeros(1, _channels_in(module), *(2 * d for d in module.divisor), device=device)
     with torch.inference_mode():
         outputs = module(example)
     for hook in hooks:

@@ -13,7 +13,7 @@ from nucseg.dense.params import DenseParams
 from nucseg.dense.prediction import predict_maps
 from nucseg.instances import SMALLEST, drop_small
 from nucseg.method import Report
-from nucseg.models import load_weights, read_model
+from nucseg.models import DESCRIPTION, load_weights, read_model
 from nucseg.runtime import Network, compile_network, tile_shape
 from nucseg.scaling import Sizes, View, fit_view
 from nucseg.tiling import Tile, plan_patches, plan_tiles
@@ -27,7 +27,8 @@ State = Mapping[str, np.ndarray]
 
 def load_any(design: Design, folder: Path) -> tuple[State, dict[str, Any]]:
     """State dict and description of one of our model folders, or of one in the upstream format."""
-    if found := design.published(folder):
+    # Ours first: beside a model that was trained here lies its checkpoint, which looks like others' formats.
+    if not (folder / DESCRIPTION).is_file() and (found := design.published(folder)):
         config, state, info = found
         return state, {**info, "config": config}
     model = read_model(folder, design.method)
