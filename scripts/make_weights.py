@@ -2,7 +2,8 @@
 
 Writes a training set of simulated volumes and of real ones, the same for all methods, then runs the
 method's own ``train`` on it with the settings that lie beside the weights
-(`images/<method>/weights/<name>/recipe.json`). A run that was stopped goes on. The real volumes are
+(`images/<method>/weights/<name>/recipe.json`; of a list, each stage starts from the one before). A run
+that was stopped goes on. The real volumes are
 not part of the project: their folder is named by NUCSEG_SHARED (it holds
 ``data/volumes/<name>/image.tif`` and ``labels.tif``).
 """
@@ -12,11 +13,13 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nucseg.app import main as container
 from nucseg.formats import read_labels, read_volume, write_labels, write_volume
+from nucseg.models import DESCRIPTION
 from nucseg.simulation import presets, simulate
 from nucseg.training.loop import CHECKPOINT
 from nucseg.volume import Volume
@@ -76,12 +79,25 @@ def main() -> int:
     folder, out = arguments.work, arguments.out or weights
     write_training_set(shared, folder)
     os.environ.update(NUCSEG_METHOD=arguments.method, NUCSEG_ROOT=str(ROOT))
+    stages = recipe if isinstance(recipe, list) else [recipe]
+    previous: Path | None = None
+    for number, settings in enumerate(stages, 1):
+        target = out if number == len(stages) else folder / "stages" / arguments.method / str(number)
+        code = train(folder, target, settings | ({"from": previous} if previous else {}))
+        if code:
+            return code
+        previous = target
+    (out / CHECKPOINT).unlink(missing_ok=True)
+    return 0
+
+
+def train(folder: Path, out: Path, settings: dict[str, Any]) -> int:
+    """One stage of a recipe, or the rest of it; the exit code."""
+    if (out / DESCRIPTION).exists() and (out / CHECKPOINT).exists():
+        return 0
     words = ["train", "--in", folder / "images", "--gt", folder / "labels", "--out", out, "--resume"]
     words += ["--val", folder / "val_images", "--val_gt", folder / "val_labels"]
-    code = container([str(word) for word in words] + [f"--{key}={value}" for key, value in recipe.items()])
-    if code == 0:
-        (out / CHECKPOINT).unlink(missing_ok=True)
-    return code
+    return container([str(word) for word in words] + [f"--{key}={value}" for key, value in settings.items()])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_URL = "https://huggingface.co/mouseland/cellpose-sam/resolve/main/cpsam_v2"
 
-HINT = f"download {WEIGHTS_URL}, and run with -v $PWD/cpsam_v2:/model:ro ... --model /model"
+HINT = f"download {WEIGHTS_URL}, and run with -v $PWD/cpsam_v2:/model/cpsam_v2:ro ... --model /model"
 
 
 @dataclass(frozen=True)

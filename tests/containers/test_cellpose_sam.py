@@ -39,7 +39,7 @@ def test_a_file_of_weights_is_run(image: Image, weights: Path, tmp_path: Path) -
     data, out = open_folder(tmp_path / "data"), open_folder(tmp_path / "out")
     # Nine planes of one tile each: a tile takes many seconds without a GPU.
     write_ome(data / "a.tif", nuclei((2, 16, 16))[:, :3, :4])
-    mounts = [f"{data}:/data:ro", f"{out}:/out", f"{weights}:/model:ro"]
+    mounts = [f"{data}:/data:ro", f"{out}:/out", f"{weights}:/model/cpsam_v2:ro"]
     words = ("--in", "/data", "--out", "/out", "--model", "/model", "--nucleus_diameter", "30")
     done = image.run(*words, mounts=mounts)
     assert done.code == 0, done.out + done.err
@@ -51,7 +51,7 @@ def test_a_file_of_other_weights_is_refused(image: Image, tmp_path: Path) -> Non
     data, out = open_folder(tmp_path / "data"), open_folder(tmp_path / "out")
     write_ome(data / "a.tif", np.zeros((2, 8, 8), np.uint16))
     (tmp_path / "weights").write_bytes(b"no weights")
-    mounts = [f"{data}:/data:ro", f"{out}:/out", f"{tmp_path / 'weights'}:/model:ro"]
+    mounts = [f"{data}:/data:ro", f"{out}:/out", f"{tmp_path / 'weights'}:/model/weights:ro"]
     done = image.run("--in", "/data", "--out", "/out", "--model", "/model", mounts=mounts)
     assert done.code == 2
     assert "cpsam_v2" in done.fatal

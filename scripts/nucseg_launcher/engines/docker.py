@@ -86,8 +86,10 @@ class DockerEngine:
         mounts = [Mount(job.in_dir, "/data")]
         if job.gt_dir:
             mounts.append(Mount(job.gt_dir, "/gt"))
+        # /model is a folder of the image, onto which a file can't be mounted.
+        model = "/model" if job.model is None or job.model.is_dir() else f"/model/{job.model.name}"
         if job.model:
-            mounts.append(Mount(job.model, "/model"))
+            mounts.append(Mount(job.model, model))
         if job.validation:
             mounts += [Mount(folder, target) for folder, target in zip(job.validation, VALIDATION, strict=True)]
         mounts.append(Mount(job.folder.path, "/out", read_only=False))
@@ -95,7 +97,7 @@ class DockerEngine:
             "/data",
             "/out",
             "/gt" if job.gt_dir else None,
-            "/model" if job.model else None,
+            model if job.model else None,
             VALIDATION if job.validation else None,
         )
         gpus = job.device == "cuda" or (job.device == "auto" and docker_client.has_nvidia_runtime(self._info))
