@@ -75,9 +75,10 @@ def grow(seeds: np.ndarray, height: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def drop_small(labels: np.ndarray, voxels: float) -> np.ndarray:
     """Set objects with fewer voxels to background and close the gaps in the numbers; in place."""
+    from cc3d import statistics
     from fastremap import mask, renumber
 
-    count = np.bincount(labels.ravel())
+    count = statistics(labels)["voxel_counts"]
     small = np.nonzero((count < voxels) & (count > 0))[0]
     small = small[small > 0]
     if len(small):

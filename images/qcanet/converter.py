@@ -60,7 +60,7 @@ def load_published(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]
         "name": path.name,
         "method": "qcanet",
         "config": config,
-        "thresholds": {},
+        "thresholds": {"foreground": 0.5, "seed": 0.5},
         "input": {"percentiles": [0.0, 100.0], "isotropic": True},
         "licence": "unknown",
         "source": [

@@ -110,8 +110,8 @@ class DenseSegmenter:
 
     @property
     def least_voxels(self) -> float:
-        """Voxels of the smallest nucleus at the model's scale, when the user doesn't say."""
-        return SMALLEST * np.pi / 6 * self.diameter**3
+        """Voxels of the smallest nucleus, when the user doesn't say; none is too small where the model doesn't either."""
+        return SMALLEST * np.pi / 6 * self.info["input"].get("nucleus_diameter_voxels", 0.0) ** 3
 
     def _tiles(self, shape: Shape) -> list[Tile]:
         divisor, halo, patch = self.shapes

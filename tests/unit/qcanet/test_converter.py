@@ -49,7 +49,8 @@ def test_info_describes_the_model(folder):
     }
     assert (info["name"], info["method"], info["config"]) == (folder.name, "qcanet", config)
     assert info["input"] == {"percentiles": [0.0, 100.0], "isotropic": True}
-    assert (info["thresholds"], info["licence"]) == ({}, "unknown")
+    # The larger of upstream's two softmax classes.
+    assert (info["thresholds"], info["licence"]) == ({"foreground": 0.5, "seed": 0.5}, "unknown")
     hashes = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES]
     assert info["source"] == [{"file": name, "sha256": sha} for name, sha in zip(FILES, hashes, strict=True)]
     assert all(array.dtype in (np.float32, np.int64) for array in state.values())
