@@ -12,16 +12,12 @@ measured too. Nothing here passes or fails.
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -29,6 +25,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "common"), str(ROOT)]
 
+from bench_methods import measure_methods
+from bench_tools import SHAPE, Row, Seconds, alternate, measure, real_image
+from bench_whole import bench_container, bench_memory
 from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import load_folder
 from images.stardist3d.prediction import Polyhedra, predict_candidates, predict_labels, render_labels
@@ -39,25 +38,9 @@ from nucseg.runtime import compile_network
 from nucseg.tiling import padded_shape, plan_tiles
 from parity import ArrayView, make_oracle
 
-SHAPE = (64, 256, 256)
-LARGE = (256, 1024, 1024)
 UNET = {"backbone": "unet", "grid": [1, 2, 2], "n_rays": 96}
 CANDIDATES = 1000
 RADIUS = 6.0
-
-Seconds = tuple[float, float]
-"""Of the clock, and of the processors together."""
-
-
-@dataclass
-class Row:
-    """One line of the table: the reference, ours, and what ours is meant to stay below."""
-
-    what: str
-    reference: str
-    ours: str
-    ratio: str
-    aim: str = ""
 
 
 class Oracle:
@@ -95,47 +78,11 @@ class Oracle:
         self.process.wait()
 
 
-def measure(call: Callable[[], Any]) -> Seconds:
-    """Time one call; what it gives is dropped."""
-    begun, used = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - begun, time.process_time() - used
-
-
-def alternate(repeats: int, *sides: Callable[[], Seconds]) -> list[Seconds]:
-    """Medians of each side, run in turn; the first round, in which memory and caches are new, doesn't count."""
-    runs = [[side() for side in sides] for _ in range(repeats + 1)][1:]
-    return [
-        (median(seconds for seconds, _ in side), median(processor for _, processor in side))
-        for side in zip(*runs, strict=True)
-    ]
-
-
 def compare(what: str, reference: Seconds, ours: Seconds, aim: str) -> list[Row]:
     """A line for the clock and one for the processors, which other programs on the machine disturb less."""
     return [
         Row(what, f"{reference[0]:.2f} s", f"{ours[0]:.2f} s", f"{ours[0] / reference[0]:.2f}", aim),
         Row("  processor time", f"{reference[1]:.2f} s", f"{ours[1]:.2f} s", f"{ours[1] / reference[1]:.2f}"),
-    ]
-
-
-def real_image() -> np.ndarray:
-    """The nuclei that the stardist package carries, mirrored up to `SHAPE`; raw intensities."""
-    from importlib.util import find_spec
-
-    import tifffile
-
-    spec = find_spec("stardist")
-    assert spec is not None
-    assert spec.origin is not None
-    image = tifffile.imread(Path(spec.origin).parent / "data" / "images" / "img3d.tif")
-    return mirrored(image, SHAPE)
-
-
-def mirrored(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The image continued by reflection."""
-    return np.pad(image, [(0, max(0, n - m)) for n, m in zip(shape, image.shape, strict=True)], mode="symmetric")[
-        tuple(slice(0, n) for n in shape)
     ]
 
 
@@ -226,110 +173,12 @@ def bench_instances(
 
 def bench_shipped(raw: np.ndarray, repeats: int) -> Iterator[Row]:
     """Every method's own network, and what its default precision changes in the labels."""
-    from bench_methods import measure_methods
-
     for speed in measure_methods(raw, repeats):
         for what, seconds, aim in (("exact", speed.exact, "0.5"), ("default", speed.default, "0.25")):
             ratio = f"{seconds / speed.upstream:.2f}"
-            row = Row(f"{speed.method}: network, {what}", f"{speed.upstream:.2f} s", f"{seconds:.2f} s", ratio, aim)
-            print(f"  {row.what}: {row.ratio}", flush=True)
-            yield row
+            yield Row(f"{speed.method}: network, {what}", f"{speed.upstream:.2f} s", f"{seconds:.2f} s", ratio, aim)
         what = f"{speed.method}: F1 at IoU 0.9, default to exact ({speed.nuclei} nuclei)"
         yield Row(what, "", f"{speed.f1:.4f}", "", ">= 0.99")
-
-
-def shipped_segmenter() -> Callable[[np.ndarray, bool], np.ndarray] | None:
-    """Segmentation by the shipped model at the volume's own scale."""
-    from images.stardist3d.method import METHOD
-    from nucseg.volume import Volume
-
-    folder = ROOT / "images" / "stardist3d" / "weights" / METHOD.params().model
-    if not (folder / "weights.safetensors").exists():
-        return None
-    declared = json.loads((folder / "model.json").read_text())["input"]
-
-    def segment(data: np.ndarray, exact: bool) -> np.ndarray:
-        params = METHOD.params(exact=exact, nucleus_diameter=declared.get("nucleus_diameter_voxels", 0.0))
-        segmenter = METHOD.load(folder, params, "cpu")
-        return segmenter.segment(Volume(data, None, Path("bench")), params, lambda fraction, text: None)
-
-    return segment
-
-
-def bench_memory(work: Path) -> Iterator[Row]:
-    """Peak memory of a large volume, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--segment-large", work / "large.npy"], capture_output=True, text=True, check=False
-    )
-    what = f"peak memory, {' x '.join(map(str, LARGE))}, tiled"
-    if done.returncode:
-        yield Row(what, "", "failed", done.stderr.strip().splitlines()[-1] if done.stderr else "", "< 6 GB")
-        return
-    result = json.loads(done.stdout.splitlines()[-1])
-    yield Row(
-        what, "", f"{result['bytes'] / 1e9:.2f} GB", f"{result['nuclei']} nuclei, {result['seconds']:.0f} s", "< 6 GB"
-    )
-
-
-def segment_large(path: Path) -> None:
-    """Segment a volume of `LARGE` voxels with nuclei of the size that the shipped model knows; print what it took."""
-    segment = shipped_segmenter()
-    if segment is None:
-        sys.exit("the shipped model is not there")
-    small = real_image()[:31, :61, :57]
-    for axis, factor in enumerate((2, 1, 1)):
-        small = np.repeat(small, factor, axis)
-    # Nuclei with room between them: a dense one of this size would have a million.
-    sparse = mirrored(small, (64, 128, 128))
-    data = np.lib.format.open_memmap(path, "w+", np.uint16, LARGE)
-    data[:] = int(np.percentile(small, 1))
-    for z, y, x in np.ndindex(2, 4, 4):
-        data[128 * z : 128 * z + 64, 256 * y : 256 * y + 128, 256 * x : 256 * x + 128] = sparse
-    data.flush()
-    del data, sparse
-    volume = np.array(np.load(path, mmap_mode="r"))
-    begun = time.perf_counter()
-    labels = segment(volume, False)
-    seconds = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"bytes": peak, "nuclei": int(labels.max()), "seconds": seconds}))
-
-
-def bench_container(work: Path) -> Iterator[Row]:
-    """The same small image through the container and through the bare process."""
-    from nucseg import __version__
-    from nucseg.formats import write_volume
-
-    what = "container against process, 16 x 64 x 64"
-    image = f"nucseg/stardist3d:v{__version__}"
-    obstacle = "docker is not installed"
-    if shutil.which("docker"):
-        known = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=False)
-        obstacle = "" if known.returncode == 0 else known.stderr.strip().splitlines()[-1]
-    if obstacle:
-        yield Row(what, "", "skipped", obstacle, "+ 0.6 s")
-        return
-    source = work / "in"
-    source.mkdir()
-    write_volume(source / "small.tif", real_image()[:16, :64, :64], (1.0, 1.0, 1.0))
-    environment = os.environ | {
-        "NUCSEG_METHOD": "stardist3d",
-        "NUCSEG_ROOT": str(ROOT),
-        "PYTHONPATH": f"{ROOT / 'common'}:{ROOT}",
-    }
-
-    def run(command: list[str]) -> Seconds:
-        out = work / "out"
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
-        return measure(lambda: subprocess.run(command, env=environment, check=True, capture_output=True))
-
-    words = ["--device", "cpu", "--nucleus_diameter", "10"]
-    process = [sys.executable, "-m", "nucseg.app", "--in", str(source), "--out", str(work / "out"), *words]
-    mounts = ["-v", f"{source}:/data:ro", "-v", f"{work / 'out'}:/out", "-u", f"{os.getuid()}:{os.getgid()}"]
-    engine = ["docker", "run", "--rm", "--network", "none", *mounts, image, "--in", "/data", "--out", "/out", *words]
-    (bare, _), (inside, _) = alternate(5, lambda: run(process), lambda: run(engine))
-    yield Row(what, f"{bare:.2f} s", f"{inside:.2f} s", f"{inside - bare:+.2f} s", "+ 0.6 s")
 
 
 def print_table(rows: list[Row]) -> None:
@@ -361,15 +210,17 @@ def main() -> int:
     parser.add_argument("--shared", type=Path, default=os.environ.get("NUCSEG_SHARED"), help="folder with data/")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each side")
     parser.add_argument("--without", default="", help="upstream, shipped, memory, container: parts to leave out")
-    parser.add_argument("--segment-large", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.segment_large:
-        segment_large(args.segment_large)
-        return 0
     without = args.without.split(",")
     threads = usable_cores()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     rows: list[Row] = []
+
+    def tell(found: Iterable[Row]) -> None:
+        for row in found:
+            print(f"  {row.what}: {row.ours} {row.ratio}", flush=True)
+            rows.append(row)
+
     with tempfile.TemporaryDirectory(prefix="nucseg-bench-") as name:
         work = Path(name)
         if "upstream" not in without:
@@ -380,17 +231,14 @@ def main() -> int:
             oracle = Oracle(args.oracle_python or make_oracle(), threads)
             for model, folder in models(work, oracle, image, args.shared and Path(args.shared)):
                 print(f"Measuring {model} ...", flush=True)
-                for row in bench_model(model, folder, oracle, image, args.repeats):
-                    print(f"  {row.what}: {row.ours} {row.ratio}", flush=True)
-                    rows.append(row)
+                tell(bench_model(model, folder, oracle, image, args.repeats))
             oracle.close()
         if "shipped" not in without:
-            rows += bench_shipped(real_image()[:31, :61, :57], args.repeats)
+            tell(bench_shipped(real_image()[:31, :61, :57], args.repeats))
         if "memory" not in without:
-            print("Measuring memory ...", flush=True)
-            rows += bench_memory(work)
+            tell(bench_memory(work))
         if "container" not in without:
-            rows += bench_container(work)
+            tell(bench_container(work))
     load = os.getloadavg()[1]
     print(f"\n{' x '.join(map(str, SHAPE))}, {threads} threads, mean load {load:.1f} in the last 5 minutes\n")
     print_table(rows)

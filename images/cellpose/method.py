@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucseg.method import Segmenter
-from nucseg.params import CommonParams, parameter
+from nucseg.params import parameter
+from nucseg.plane_params import PlaneParams
 from nucseg.training.params import TrainParams
 
 if TYPE_CHECKING:
@@ -13,27 +14,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CellposeParams(CommonParams):
+class CellposeParams(PlaneParams):
     """What a user can set."""
 
     model: str = parameter(
         "general",
         "Model",
         "A model in the image, or a folder with one; also one that holds a single model file of Cellpose 1 to 3.",
-    )
-    cellprob_thresh: float = parameter(
-        0.0,
-        "Cell threshold",
-        "Logit from which a voxel belongs to a nucleus, counted from the model's own; lower finds more and larger.",
-    )
-    min_size: int = parameter(
-        0, "Smallest nucleus", "Objects of fewer voxels are dropped; 0: a twentieth of the typical nucleus.", minimum=0
-    )
-    flow3d_smooth: float = parameter(
-        0.0, "Smoothing of flows", "Standard deviation in voxels; helps against nuclei cut in pieces.", minimum=0.0
-    )
-    anisotropy: float = parameter(
-        0.0, "Anisotropy", "Distance of planes per pixel width; 0 takes it from the voxel size.", minimum=0.0
     )
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.method import Segmenter
-from nucseg.params import CommonParams, parameter
+from nucseg.params import parameter
+from nucseg.plane_params import PlaneParams
 from nucseg.training.params import TrainParams
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ HINT = f"download {WEIGHTS_URL}, and run with -v $PWD/cpsam_v2:/model/cpsam_v2:r
 
 
 @dataclass(frozen=True)
-class CellposeSamParams(CommonParams):
+class CellposeSamParams(PlaneParams):
     """What a user can set."""
 
     model: str = parameter(
@@ -26,20 +27,6 @@ class CellposeSamParams(CommonParams):
         "Model",
         "The weights, which don't come with the image (for non-commercial use, CC-BY-NC): the file cpsam_v2, or a "
         "folder that holds it alone.",
-    )
-    cellprob_thresh: float = parameter(
-        0.0,
-        "Cell threshold",
-        "Logit from which a voxel belongs to a nucleus; lower finds more and larger nuclei.",
-    )
-    min_size: int = parameter(
-        0, "Smallest nucleus", "Objects of fewer voxels are dropped; 0: a twentieth of the typical nucleus.", minimum=0
-    )
-    flow3d_smooth: float = parameter(
-        0.0, "Smoothing of flows", "Standard deviation in voxels; helps against nuclei cut in pieces.", minimum=0.0
-    )
-    anisotropy: float = parameter(
-        0.0, "Anisotropy", "Distance of planes per pixel width; 0 takes it from the voxel size.", minimum=0.0
     )
 
 

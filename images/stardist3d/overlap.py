@@ -15,11 +15,20 @@ and (a, b, c) are looked up in a table over all offsets.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import njit
+
+from images.stardist3d.polyhedron import (
+    UNSTRETCHED,
+    common_sphere,
+    compiled,
+    edges,
+    inner_radius,
+    invert,
+    star_volume,
+    touch,
+    triangle,
+)
 
 KEEPS, SUPPRESSES, OPEN = 0, 1, 2
 
@@ -28,118 +37,6 @@ SLACK = 1e-3
 
 FRACTIONS = 12
 """Places tried along a ray."""
-
-UNSTRETCHED = np.ones(3)
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile with numba on first use, and keep the result on disk where there is a place for it.
-
-    Only scalar code is used here: array expressions and reductions multiply the time of compilation.
-    """
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # numba found no writable folder
-        return njit(nogil=True, error_model="numpy")(function)
-
-
-@compiled
-def offset_table(inverse, half):  # type: ignore[no-untyped-def]
-    """Triangle (int16) and coefficients (float32, 3) of every offset in [-half, half].
-
-    `inverse` (n_faces, 3, 3) maps an offset to its coefficients in each triangle.
-    """
-    size = 2 * half + 1
-    n = size[0] * size[1] * size[2]
-    face = np.empty(n, np.int16)
-    coefficients = np.empty((n, 3), np.float32)
-    guess = 0
-    k = 0
-    for z in range(-half[0], half[0] + 1):
-        for y in range(-half[1], half[1] + 1):
-            for x in range(-half[2], half[2] + 1):
-                guess = _triangle(inverse, float(z), float(y), float(x), guess)
-                face[k] = guess
-                m = inverse[guess]
-                for c in range(3):
-                    coefficients[k, c] = m[c, 0] * z + m[c, 1] * y + m[c, 2] * x
-                k += 1
-    return face, coefficients
-
-
-@compiled
-def _triangle(inverse, z, y, x, guess):  # type: ignore[no-untyped-def]
-    """The triangle whose cone holds the direction; `guess` is tried first."""
-    best, best_value = guess, -np.inf
-    for k in range(-1, len(inverse)):
-        f = guess if k < 0 else k
-        m = inverse[f]
-        a = m[0, 0] * z + m[0, 1] * y + m[0, 2] * x
-        b = m[1, 0] * z + m[1, 1] * y + m[1, 2] * x
-        c = m[2, 0] * z + m[2, 1] * y + m[2, 2] * x
-        least = min(a, b, c)
-        if least >= 0:
-            return f
-        if least > best_value:
-            best, best_value = f, least
-    return best
-
-
-@compiled
-def _star_volume(dist, faces, determinants):  # type: ignore[no-untyped-def]
-    volume = 0.0
-    for f in range(len(faces)):
-        volume += determinants[f] * dist[faces[f, 0]] * dist[faces[f, 1]] * dist[faces[f, 2]]
-    return volume / 6
-
-
-@compiled
-def _inner_radius(dist, vertices, faces, stretch):  # type: ignore[no-untyped-def]
-    """Distance from the centre to the nearest triangle's plane, after stretching; can be negative."""
-    least = np.inf
-    for f in range(len(faces)):
-        ia, ib, ic = faces[f, 0], faces[f, 1], faces[f, 2]
-        az, ay, ax, pz, py, px, qz, qy, qx = _edges(dist, vertices, ia, ib, ic, stretch)
-        nz, ny, nx = px * qy - py * qx, pz * qx - px * qz, py * qz - pz * qy
-        length = math.sqrt(nz * nz + ny * ny + nx * nx) + 1e-10
-        least = min(least, (az * nz + ay * ny + ax * nx) / length)
-    return least
-
-
-@compiled
-def _edges(dist, vertices, ia, ib, ic, stretch):  # type: ignore[no-untyped-def]
-    """First corner of a triangle, and the edges from it to the others."""
-    az = dist[ia] * vertices[ia, 0] * stretch[0]
-    ay = dist[ia] * vertices[ia, 1] * stretch[1]
-    ax = dist[ia] * vertices[ia, 2] * stretch[2]
-    pz = dist[ib] * vertices[ib, 0] * stretch[0] - az
-    py = dist[ib] * vertices[ib, 1] * stretch[1] - ay
-    px = dist[ib] * vertices[ib, 2] * stretch[2] - ax
-    qz = dist[ic] * vertices[ic, 0] * stretch[0] - az
-    qy = dist[ic] * vertices[ic, 1] * stretch[1] - ay
-    qx = dist[ic] * vertices[ic, 2] * stretch[2] - ax
-    return az, ay, ax, pz, py, px, qz, qy, qx
-
-
-@compiled
-def _common_sphere(r1, r2, offset, anisotropy):  # type: ignore[no-untyped-def]
-    """Upstream's volume of the intersection of two stretched spheres.
-
-    Where one holds the other, upstream forgets to undo the stretching; so does this.
-    """
-    d = 0.0
-    for axis in range(3):
-        d += (anisotropy[axis] * offset[axis]) ** 2
-    d = math.sqrt(d)
-    small, large = min(r1, r2), max(r1, r2)
-    if d > r1 + r2:
-        return 0.0
-    if large >= d + small - 1e-10:
-        return math.pi * 4 / 3 * small**3
-    t = (r1 + r2 - d) / 2 / d
-    h1, h2 = (r2 - r1 + d) * t, (r1 - r2 + d) * t
-    volume = math.pi / 3 * (h1 * h1 * (3 * r1 - h1) + h2 * h2 * (3 * r2 - h2))
-    return volume / (anisotropy[0] * anisotropy[1] * anisotropy[2])
 
 
 @compiled
@@ -202,7 +99,7 @@ def _inside(z, y, x, inverse, inverse_dist, faces, table, margin):  # type: igno
     if abs(z) > half[0] or abs(y) > half[1] or abs(x) > half[2]:
         return False
     k = ((round(z) + half[0]) * (2 * half[1] + 1) + round(y) + half[1]) * (2 * half[2] + 1) + round(x) + half[2]
-    f = _triangle(inverse, z, y, x, face[k])
+    f = triangle(inverse, z, y, x, face[k])
     gauge = 0.0
     for c in range(3):
         m = inverse[f, c]
@@ -239,7 +136,7 @@ def _hull_overlap(share, i, j, offset, dist, rays, table, room, margin):  # type
             reach[k] = max(0.0, found)
         elif found < 0:
             return 0.0
-    return _star_volume(reach, faces, determinants)
+    return star_volume(reach, faces, determinants)
 
 
 @compiled
@@ -258,7 +155,7 @@ def _kernel_overlap(i, j, offset, dist, rays, room, margin):  # type: ignore[no-
     for p in range(2 * n_faces):
         f = p % n_faces
         sign = -0.5 if p < n_faces else 0.5
-        az, ay, ax, pz, py, px, qz, qy, qx = _edges(
+        az, ay, ax, pz, py, px, qz, qy, qx = edges(
             dist[i if p < n_faces else j], vertices, faces[f, 0], faces[f, 1], faces[f, 2], UNSTRETCHED
         )
         nz, ny, nx = px * qy - py * qx, pz * qx - px * qz, py * qz - pz * qy
@@ -291,17 +188,7 @@ def _kernel_overlap(i, j, offset, dist, rays, room, margin):  # type: ignore[no-
                 product *= 1 / slope if slope > 0 else np.inf
             least = min(least, product)
         most += least * determinants[f]
-    return _star_volume(reach, faces, determinants), most / 6
-
-
-@compiled
-def _invert(dist, result):  # type: ignore[no-untyped-def]
-    """Write 1 / dist, and return the largest."""
-    largest = 0.0
-    for k in range(len(dist)):
-        result[k] = 1 / dist[k]
-        largest = max(largest, result[k])
-    return largest
+    return star_volume(reach, faces, determinants), most / 6
 
 
 @compiled
@@ -321,7 +208,7 @@ def decide(i, j, threshold, shapes, rays, stretch, table, n_voxels, margin, room
     x = float(min(boxes[i, 5], boxes[j, 5]) - max(boxes[i, 4], boxes[j, 4]))
     if z <= 0 or y <= 0 or x <= 0:
         return KEEPS
-    most = min(_common_sphere(radii[i], radii[j], offset, stretch), z * y * x)
+    most = min(common_sphere(radii[i], radii[j], offset, stretch), z * y * x)
     if most < 1e-10 or most <= needed * (1 - SLACK):
         return KEEPS
     if n_voxels < 0 or most < needed * (1 + SLACK):
@@ -329,7 +216,7 @@ def decide(i, j, threshold, shapes, rays, stretch, table, n_voxels, margin, room
     for axis in range(3):
         if max(points[j, axis] - boxes[j, 2 * axis], boxes[j, 2 * axis + 1] - points[j, axis]) > half[axis]:
             return OPEN
-    largest = max(_invert(dist[j], room[0][1]), _invert(dist[i], room[0][0]))
+    largest = max(invert(dist[j], room[0][1]), invert(dist[i], room[0][0]))
     least, most_voxels = _count_common(
         room[3], n_voxels, offset, boxes[j], points[j], room[0][1], margin, faces, table, needed + 2
     )
@@ -353,9 +240,9 @@ def decide(i, j, threshold, shapes, rays, stretch, table, n_voxels, margin, room
             return SUPPRESSES
         if most > needed * (1 - SLACK):
             return OPEN
-    inner = _common_sphere(
-        _inner_radius(dist[i], vertices, faces, stretch),
-        _inner_radius(dist[j], vertices, faces, stretch),
+    inner = common_sphere(
+        inner_radius(dist[i], vertices, faces, stretch),
+        inner_radius(dist[j], vertices, faces, stretch),
         offset,
         stretch,
     )
@@ -405,10 +292,10 @@ def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stre
         n_open = 0
         n_voxels = -2
         for row in range(len(row_boxes)):
-            if not _touch(boxes[i], row_boxes[row]):
+            if not touch(boxes[i], row_boxes[row]):
                 continue
             for cell in range(row_cells[row], row_cells[row + 1]):
-                if not _touch(boxes[i], cell_boxes[cell]):
+                if not touch(boxes[i], cell_boxes[cell]):
                     continue
                 k = cell_ends[cell, 0]
                 while k < cell_ends[cell, 1]:
@@ -418,10 +305,10 @@ def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stre
                         members[k] = members[cell_ends[cell, 1]]
                         continue
                     k += 1
-                    if not _touch(boxes[i], boxes[j]):
+                    if not touch(boxes[i], boxes[j]):
                         continue
                     if n_voxels == -2:
-                        _invert(dist[i], room[0][0])
+                        invert(dist[i], room[0][0])
                         n_voxels = inside_voxels(room[0][0], margin, boxes[i], points[i], faces, table, room[3])
                     answer = decide(i, j, threshold, shapes, rays, stretch, table, n_voxels, margin, room)
                     if answer == SUPPRESSES:
@@ -432,9 +319,3 @@ def advance(start, stop, alive, cells, open_pairs, threshold, shapes, rays, stre
         if n_open:
             return i + 1, n_open
     return stop, 0
-
-
-@compiled
-def _touch(a, b):  # type: ignore[no-untyped-def]
-    """Whether two boxes have a volume in common, as upstream counts it."""
-    return min(a[1], b[1]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[2], b[2]) and min(a[5], b[5]) > max(a[4], b[4])

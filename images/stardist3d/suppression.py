@@ -113,7 +113,7 @@ class _Suppression:
         return self._fast(inverse, progress)
 
     def _fast(self, inverse: np.ndarray, progress: Report) -> np.ndarray:
-        from images.stardist3d import overlap
+        from images.stardist3d import overlap, polyhedron
 
         n, n_rays = self.dist.shape
         determinants = np.abs(np.linalg.det(self.vertices[self.faces].astype(np.float64)))
@@ -127,7 +127,7 @@ class _Suppression:
         lengths = np.linalg.norm(self.vertices * stretch, axis=1).astype(np.float32)
         radii = np.concatenate([(self.dist[part] * lengths).max(axis=1) for part in _parts(n)]).astype(np.float64)
         half = self._table_size(boxes)
-        table = (*overlap.offset_table(inverse, half), half)
+        table = (*polyhedron.offset_table(inverse, half), half)
         shapes = (self.dist, self.points, self._volumes(determinants), boxes, radii)
         rays = (self.vertices, self.faces, determinants, inverse)
         margin = 1e-4 + 64 * 2.0**-24 * (float(np.abs(boxes).max()) + 1)

@@ -110,7 +110,7 @@ class DenseSegmenter:
 
     @property
     def least_voxels(self) -> float:
-        """Voxels of the smallest nucleus, when the user doesn't say; none is too small where the model doesn't either."""
+        """Voxels of the smallest nucleus when the user doesn't say it; 0 where the model doesn't either."""
         return SMALLEST * np.pi / 6 * self.info["input"].get("nucleus_diameter_voxels", 0.0) ** 3
 
     def _tiles(self, shape: Shape) -> list[Tile]:
