@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from container_harness import DIAMETER, Finished, Image, docker, files, nuclei, open_folder, record, write_ome
 
-pytestmark = pytest.mark.containers
+pytestmark = pytest.mark.needs("docker")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from container_harness import ROOT, docker
 
 import build_images
 
-pytestmark = pytest.mark.containers
+pytestmark = pytest.mark.needs("docker")
 
 
 def test_the_host_s_pip_settings_without_its_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,7 @@ def test_the_host_s_pip_settings_without_its_paths(tmp_path: Path, monkeypatch: 
     assert written["global"]["cert"] == "/run/secrets/ca.crt"
 
 
-def test_a_cpu_image_is_not_built_with_a_cuda_torch(engine: None, tmp_path: Path) -> None:
+def test_a_cpu_image_is_not_built_with_a_cuda_torch(tmp_path: Path) -> None:
     # A wheel that says what a CUDA build of the locked torch says.
     version = build_images.torch_pin("cpu").removeprefix("torch==") + "+pretended"
     wheel = tmp_path / "wheels" / f"torch-{version}-py3-none-any.whl"

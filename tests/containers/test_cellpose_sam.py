@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from container_harness import Image, nuclei, open_folder, record, write_ome
 
-pytestmark = [pytest.mark.containers, pytest.mark.slow]
+pytestmark = [pytest.mark.needs("docker"), pytest.mark.slow]
 
 RANDOM = """
 import sys, torch
@@ -22,7 +22,7 @@ CPSAM(dtype=torch.float32).save_model("/out/cpsam_v2")
 
 
 @pytest.fixture(scope="module")
-def image(engine: None) -> Image:
+def image() -> Image:
     return Image("cellpose_sam")
 
 

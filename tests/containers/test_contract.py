@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from container_harness import Finished, Image, files, nuclei, open_folder, record, write_ome
 
-pytestmark = pytest.mark.containers
+pytestmark = pytest.mark.needs("docker")
 
 OME = "embryo 3 (left) [a].ome.tif"
 IMAGEJ = "ядро 细胞核 µ.tif"

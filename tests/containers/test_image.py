@@ -9,7 +9,7 @@ from container_harness import ROOT, SHIPPED, Image, docker
 
 from nucseg import __version__
 
-pytestmark = pytest.mark.containers
+pytestmark = pytest.mark.needs("docker")
 
 
 @pytest.fixture(scope="module")

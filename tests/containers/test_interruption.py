@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from container_harness import DIAMETER, Image, docker, files, nuclei, open_folder, record, write_ome
 
-pytestmark = pytest.mark.containers
+pytestmark = pytest.mark.needs("docker")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from container_harness import ONE, ROOT, Image, docker, nuclei, write_ome
 
 from nucseg import __version__
 
-pytestmark = pytest.mark.containers
+pytestmark = pytest.mark.needs("docker")
 
 DOCKERFILE = f"""
 FROM nucseg/{ONE}:v{__version__}
@@ -48,7 +48,7 @@ class Launcher:
 
 
 @pytest.fixture(scope="module")
-def nucseg(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+def nucseg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """The launcher, with the image of the test method and the descriptor of one whose image is nowhere."""
     root = tmp_path_factory.mktemp("root")
     shutil.copytree(ROOT / "tests" / "methods" / "images", root / "images")

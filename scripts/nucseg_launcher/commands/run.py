@@ -159,8 +159,8 @@ def check_earlier(folder: MethodFolder, images: list[str], resume: bool) -> None
 
 def _run(engine: Any, job: Any, out: OutFolder, images: list[str]) -> int:
     from nucseg_launcher import launch, record
+    from nucseg_launcher.ending import failure_of, tell
     from nucseg_launcher.execution import locked
-    from nucseg_launcher.report import failure_of, tell
     from nucseg_launcher.signals import held
 
     started, identity = record.now(), engine.identity(job)
