@@ -1,0 +1,1 @@
+"""Several segmentations of the same volumes: where they agree, what the majority supports, which one is best."""
