@@ -1,6 +1,7 @@
 """Files that are either complete or not there."""
 
 import errno
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,24 @@ from nucseg.errors import ENVIRONMENT, NucsegError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 # A file name has at most 255 bytes, a character at most 4.
-_MAX_STEM = 60
+_MAX_STEM = 50
+
+
+def part_path(path: Path) -> Path:
+    """The name under which a file is written until it is complete.
+
+    Runs that share a folder write at the same time, so the parts of two names differ also where
+    long names begin alike.
+
+    Examples
+    --------
+    >>> part_path(Path("out/a.tif")).as_posix()
+    'out/.a.tif.part'
+    """
+    name = path.name
+    if len(name) > _MAX_STEM:
+        name = f"{name[:_MAX_STEM]}~{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}"
+    return path.with_name(f".{name}.part")
 
 
 @contextmanager
@@ -45,7 +63,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'complete'
     """
-    part = path.with_name(f".{path.name[:_MAX_STEM]}.part")
+    part = part_path(path)
     try:
         yield part
         part.replace(path)

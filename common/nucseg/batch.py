@@ -19,6 +19,7 @@ from nucseg.failures import explain
 from nucseg.folders import (
     check_apart,
     check_inputs,
+    chosen,
     find_ground_truth,
     find_images,
     prepare_output,
@@ -57,9 +58,10 @@ def segment_folder(request: Segment, method: Method) -> int:
     gt_dir = request.gt_dir if request.metrics else None
     check_inputs(**{"in": request.in_dir, "gt": gt_dir})
     check_apart((request.in_dir, request.gt_dir), outputs)
-    images, others = find_images(request.in_dir)
-    truths = find_ground_truth(gt_dir, images) if gt_dir else {}
-    for folder in outputs:
+    everything, others = find_images(request.in_dir)
+    truths = find_ground_truth(gt_dir, everything) if gt_dir else {}
+    images = chosen(everything, request.only)
+    for folder in (*outputs, request.record and request.record.parent):
         if folder is not None:
             prepare_output(folder)
     if others:
@@ -74,7 +76,7 @@ def segment_folder(request: Segment, method: Method) -> int:
         "model": fingerprint(model, segmenter.info),
         "params": asdict(request.params),
     }
-    batch = Batch(request, segmenter, settings, device, images, truths)
+    batch = Batch(request, segmenter, settings, device, images, truths, same_stem(everything))
     try:
         batch.run()
     finally:
@@ -103,6 +105,8 @@ class Batch:
     images : list of pathlib.Path
     truths : dict of pathlib.Path to pathlib.Path
         Ground truth by image.
+    twins : dict of pathlib.Path to list of str
+        Images whose results would have another's names (`nucseg.folders.same_stem`).
     """
 
     def __init__(
@@ -113,12 +117,13 @@ class Batch:
         device: str,
         images: list[Path],
         truths: dict[Path, Path],
+        twins: dict[Path, list[str]],
     ) -> None:
         self.request, self.segmenter, self.images, self.truths = request, segmenter, images, truths
-        self.twins = same_stem(images)
-        path = request.out_dir / FILE_NAME
+        self.twins = twins
+        path = request.record or request.out_dir / FILE_NAME
         context = {"device": device, "versions": versions(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        self.record = RunRecord(path, settings, context)
+        self.record = RunRecord(path, settings, context, of_failures=request.record is not None)
         self.earlier = read_images(path)
         if request.resume and same_settings(path, settings):
             self.record.images = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}

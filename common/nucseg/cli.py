@@ -23,7 +23,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-FOLDERS = {
+PATHS = {
     "--in": "in",
     "--infolder": "in",
     "--out": "out",
@@ -32,6 +32,7 @@ FOLDERS = {
     "--gtfolder": "gt",
     "--measurements": "measurements",
     "--overlays": "overlays",
+    "--record": "record",
     "--val": "val",
     "--val_gt": "val_gt",
 }
@@ -63,11 +64,12 @@ SERVER_PREFIX = "--cytomine_"
 TRAIN_FLAGS = _words("--in --infolder --out --outfolder --gt --gtfolder --val --val_gt --resume --device")
 
 RUN_FLAGS = (
-    *(flag for flag in FOLDERS if not flag.startswith("--val")),
+    *(flag for flag in PATHS if not flag.startswith("--val")),
     *SWITCHES,
     *ASSENTED,
     *IGNORED_SWITCHES,
     *IGNORED_VALUES,
+    "--only",
     "--device",
 )
 
@@ -77,7 +79,15 @@ RESERVED = frozenset(flag.lstrip("-") for flag in (*RUN_FLAGS, *SERVER))
 
 @dataclass(frozen=True)
 class Segment:
-    """Segment the images of a folder. All paths are absolute."""
+    """Segment the images of a folder. All paths are absolute.
+
+    Attributes
+    ----------
+    only : tuple of str
+        Names of the images that are meant; empty for all of them.
+    record : pathlib.Path or None
+        The file of the run record, where it is not the usual one in `out_dir`.
+    """
 
     in_dir: Path
     out_dir: Path
@@ -89,6 +99,8 @@ class Segment:
     resume: bool
     params: Any
     warnings: tuple[str, ...]
+    only: tuple[str, ...] = ()
+    record: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -150,8 +162,9 @@ class _Line:
         self.leading: list[str] = []
         self.ignored: list[str] = []
         self.server: list[str] = []
-        self.folders: dict[str, Path] = {}
+        self.paths: dict[str, Path] = {}
         self.switches: set[str] = set()
+        self.only: list[str] = []
         self.device = "auto"
         self.begun = False
         self.values: dict[str, str] = {}
@@ -176,8 +189,10 @@ class _Line:
             self._unknown(flag)
         elif flag in self.param_flags:
             self.values[flag] = self._parameter(flag, self._value(value, rest))
-        elif flag in FOLDERS:
-            self._folder(flag, self._value(value, rest))
+        elif flag in PATHS:
+            self._path(flag, self._value(value, rest))
+        elif flag == "--only":
+            self._only(self._value(value, rest))
         elif flag == "--device":
             self._device(self._value(value, rest))
         elif flag in IGNORED_VALUES:
@@ -203,13 +218,18 @@ class _Line:
             return ""
         return value
 
-    def _folder(self, flag: str, value: str | None) -> None:
+    def _path(self, flag: str, value: str | None) -> None:
         if value is None:
-            raise NucsegError(f"{flag} names no folder", f"{flag} FOLDER", USAGE)
+            raise NucsegError(f"{flag} names no path", f"{flag}=PATH", USAGE)
         if value in DEFAULT_WORDS:
-            self.folders.pop(FOLDERS[flag], None)
+            self.paths.pop(PATHS[flag], None)
         else:
-            self.folders[FOLDERS[flag]] = Path(value).absolute()
+            self.paths[PATHS[flag]] = Path(value).absolute()
+
+    def _only(self, value: str | None) -> None:
+        if value is None:
+            raise NucsegError("--only names no image", "--only=IMAGE, with the name of a file in --in", USAGE)
+        self.only += [value] * (value not in DEFAULT_WORDS)
 
     def _device(self, value: str | None) -> None:
         if value is not None and value not in (*DEVICES, *DEFAULT_WORDS):
@@ -242,8 +262,8 @@ class _Line:
         if "check" in self.switches:
             return Check(self.device, params, self._warnings())
         needed = ["in", "gt", "out"] if self.train else ["in", "out"]
-        missing = [f"--{name}" for name in needed if name not in self.folders]
-        if missing and self.server and not self.folders:
+        missing = [f"--{name}" for name in needed if name not in self.paths]
+        if missing and self.server and not self.paths:
             raise NucsegError(
                 "a Cytomine server was named but no folder: jobs are not fetched from a server",
                 "--infolder FOLDER --outfolder FOLDER --local",
@@ -253,31 +273,33 @@ class _Line:
             example = " ".join(f"--{name} FOLDER" for name in needed)
             raise NucsegError(f"{' and '.join(missing)} is missing", f"{'train ' * self.train}{example}", USAGE)
         if self.train:
-            if ("val" in self.folders) != ("val_gt" in self.folders):
+            if ("val" in self.paths) != ("val_gt" in self.paths):
                 raise NucsegError("--val and --val_gt go together", "--val FOLDER --val_gt FOLDER", USAGE)
             return Train(
-                in_dir=self.folders["in"],
-                gt_dir=self.folders["gt"],
-                out_dir=self.folders["out"],
-                val_dir=self.folders.get("val"),
-                val_gt_dir=self.folders.get("val_gt"),
+                in_dir=self.paths["in"],
+                gt_dir=self.paths["gt"],
+                out_dir=self.paths["out"],
+                val_dir=self.paths.get("val"),
+                val_gt_dir=self.paths.get("val_gt"),
                 resume="resume" in self.switches,
                 device=self.device,
                 params=params,
                 warnings=self._warnings(),
             )
-        gt = self.folders.get("gt")
+        gt = self.paths.get("gt")
         return Segment(
-            in_dir=self.folders["in"],
-            out_dir=self.folders["out"],
+            in_dir=self.paths["in"],
+            out_dir=self.paths["out"],
             gt_dir=gt,
             metrics=gt is not None and "no_metrics" not in self.switches,
             device=self.device,
-            measurements=self.folders.get("measurements"),
-            overlays=self.folders.get("overlays"),
+            measurements=self.paths.get("measurements"),
+            overlays=self.paths.get("overlays"),
             resume="resume" in self.switches,
             params=params,
             warnings=self._warnings(),
+            only=tuple(self.only),
+            record=self.paths.get("record"),
         )
 
     def _warnings(self) -> tuple[str, ...]:

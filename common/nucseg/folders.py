@@ -4,8 +4,10 @@ import errno
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
+from nucseg.atomic import part_path
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 
 PROBE_BYTES = 1 << 18
@@ -96,15 +98,7 @@ def remove(*paths: Path) -> None:
 
 def remove_parts(files: Iterable[Path]) -> None:
     """Remove the half-written forms of these files (`nucseg.atomic`), this run's or an earlier, killed one's."""
-    names = defaultdict(list)
-    for path in files:
-        names[path.parent].append(path.name)
-    for folder in names:
-        for part in folder.glob(".?*.part"):
-            # A long name is cut off in its part's.
-            begin = part.name.removeprefix(".").removesuffix(".part")
-            if any(name.startswith(begin) for name in names[folder]):
-                remove(part)
+    remove(*map(part_path, files))
 
 
 def find_images(folder: Path) -> tuple[list[Path], list[str]]:
@@ -127,6 +121,24 @@ def find_images(folder: Path) -> tuple[list[Path], list[str]]:
     some = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
     cause = f"there is no TIFF image in {folder}, only {some}"
     raise NucsegError(cause, "convert the images to .tif or .ome.tif", USAGE)
+
+
+def chosen(images: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """The images of these names; all of them without names.
+
+    Raises
+    ------
+    NucsegError
+        `USAGE`, for a name that no image has.
+    """
+    if not names:
+        return list(images)
+    missing = [name for name in names if name not in {image.name for image in images}]
+    if missing:
+        near = get_close_matches(missing[0], [image.name for image in images], 1)
+        hint = f"--only={near[0]}" if near else f"--only takes the name of an image of {images[0].parent}"
+        raise NucsegError(f"--only: there is no image {missing[0]}", hint, USAGE)
+    return [image for image in images if image.name in names]
 
 
 def same_stem(images: Sequence[Path]) -> dict[Path, list[str]]:

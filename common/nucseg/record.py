@@ -38,21 +38,24 @@ class RunRecord:
         Device, package versions, time: told, not compared.
     images : dict
         Per file name: `file`, `sha256`, `status` (``done`` or ``failed``), and what `add` was given.
+    of_failures : bool
+        Write the file also where no image is done.
     """
 
     path: Path
     settings: dict[str, Any]
     context: dict[str, Any] = field(default_factory=dict)
     images: dict[str, dict[str, Any]] = field(default_factory=dict)
+    of_failures: bool = False
 
     def add(self, name: str, status: str, **facts: Any) -> None:
-        """Note the end of one image and write the file, unless no image is done yet."""
+        """Note the end of one image and write the file."""
         self.images[name] = {"file": name, "status": status, **facts}
         self.write()
 
     def write(self) -> None:
-        """Write the file in one step; where no image is done there is none, and an old one goes."""
-        if not any(entry["status"] == DONE for entry in self.images.values()):
+        """Write the file in one step; where no image is done there is none by default, and an old one goes."""
+        if not self.of_failures and not any(entry["status"] == DONE for entry in self.images.values()):
             self.path.unlink(missing_ok=True)
             return
         content = {**self.settings, **self.context, "images": list(self.images.values())}

@@ -31,6 +31,9 @@ def usage(method: Method, train: bool) -> str:
   -nmc                  No scores, even with --gt.
   --measurements FOLDER Gets a table per image: one line per nucleus.
   --overlays FOLDER     Gets pictures per image: outlines of the labels in XY, XZ and YZ.
+  --only IMAGE          Only this image of --in; may be given several times.
+  --record FILE         The run record, instead of nucseg_run.json in --out. Runs that share --out, each with
+                        its own images (--only), need one each.
   --resume              Leave out images that an earlier run with the same settings has done.
   --device DEVICE       auto (default), cpu or cuda; cuda is an error where there is no GPU.
   --check               Try whether the method runs here, on a tiny volume.

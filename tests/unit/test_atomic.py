@@ -41,3 +41,11 @@ def test_names_as_long_as_the_file_system_allows(tmp_path: Path, name: str) -> N
     with atomic_path(tmp_path / name) as part:
         part.write_text("x")
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_long_names_that_begin_alike_are_written_at_the_same_time(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"{'embryo ' * 20}{number}.tif" for number in (1, 2))
+    with atomic_path(first) as part, atomic_path(second) as other:
+        part.write_text("one")
+        other.write_text("two")
+    assert (first.read_text(), second.read_text()) == ("one", "two")

@@ -145,6 +145,13 @@ def test_a_boolean_without_value_is_true():
     assert not segment("--exact", "no").params.exact
 
 
+def test_a_part_of_the_images_with_a_record_of_its_own():
+    request = segment("--only=a b.tif", "--only", "[1] µ.tif", "--only=-1.tif", "--record", "/out/tasks/7.json")
+    assert request.only == ("a b.tif", "[1] µ.tif", "-1.tif")
+    assert request.record == Path("/out/tasks/7.json")
+    assert segment("--only=None").only == ()
+
+
 @pytest.mark.parametrize("value", ["", "None"])
 def test_a_cleared_folder_is_none(value):
     assert segment(f"--gt={value}").gt_dir is None
@@ -163,7 +170,7 @@ def test_a_cleared_folder_is_none(value):
         (["--in", "/data", "--steps", "3"], "--steps is unknown", "--help"),
         (["-x"], "-x is unknown", "--help"),
         (["--in", "/my", "data", "--out", "/out"], "'data' belongs to no flag", "quotes"),
-        (["--in", "--out", "/out"], "--in names no folder", "--in FOLDER"),
+        (["--in", "--out", "/out"], "--in names no path", "--in=PATH"),
         (["--in", "/a", "--out", "/b", "--prob_thresh"], "--prob_thresh has no value", "--prob_thresh=VALUE"),
         (["--in", "/a", "--out", "/b", "--prob_thresh", "2"], "2 is out of range", "--help"),
         (["--in", "/a", "--out", "/b", "--device", "gpu"], "'gpu' is not one of auto, cpu, cuda", "--device auto"),

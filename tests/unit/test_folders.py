@@ -2,8 +2,9 @@
 
 import pytest
 
+from nucseg.atomic import part_path
 from nucseg.errors import NucsegError
-from nucseg.folders import check_apart, prepare_output, remove_parts, same_stem
+from nucseg.folders import check_apart, chosen, prepare_output, remove_parts, same_stem
 
 
 def test_apart(tmp_path):
@@ -22,11 +23,21 @@ def test_an_output_folder_is_made_and_left_empty(tmp_path):
 
 
 def test_only_our_own_parts_are_removed(tmp_path):
-    long = "x" * 100 + ".tif"
-    for name in (".a.tif.part", f".{long[:60]}.part", ".other.tif.part", "download.part", "a.tif", ".part"):
+    long, neighbour = (tmp_path / ("x" * 100 + name) for name in ("1.tif", "2.tif"))
+    kept = {".other.tif.part", ".a.tiff.part", "download.part", "a.tif", ".part", part_path(neighbour).name}
+    for name in (".a.tif.part", part_path(long).name, *kept):
         (tmp_path / name).touch()
-    remove_parts([tmp_path / "a.tif", tmp_path / long, tmp_path / "gone" / "b.tif"])
-    assert {path.name for path in tmp_path.iterdir()} == {".other.tif.part", "download.part", "a.tif", ".part"}
+    remove_parts([tmp_path / "a.tif", long, tmp_path / "gone" / "b.tif"])
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_chosen_images(tmp_path):
+    images = [tmp_path / name for name in ("a [1].tif", "b µ.tif", "c.tif")]
+    assert chosen(images, ()) == images
+    assert chosen(images, ("c.tif", "a [1].tif", "c.tif")) == [images[0], images[2]]
+    with pytest.raises(NucsegError, match=r"no image b u\.tif") as caught:
+        chosen(images, ("c.tif", "b u.tif"))
+    assert caught.value.hint == "--only=b µ.tif"
 
 
 def test_same_stem(tmp_path):

@@ -38,6 +38,12 @@ def test_no_file_while_nothing_is_done_and_an_old_one_goes(path):
     record = RunRecord(path, SETTINGS)
     record.add("a.tif", FAILED, cause="why", hint="")
     assert not path.exists()
+
+
+def test_a_record_of_failures_alone_where_it_is_wanted(path):
+    record = RunRecord(path, SETTINGS, of_failures=True)
+    record.add("a.tif", FAILED, cause="why", hint="so")
+    assert read_images(path)["a.tif"]["cause"] == "why"
     record.add("b.tif", DONE)
     assert set(read_images(path)) == {"a.tif", "b.tif"}
 

@@ -99,6 +99,33 @@ def test_the_same_input_gives_the_same_bytes(folders, tmp_path):
     assert (folders[1] / "a.tif").read_bytes() == (tmp_path / "again" / "a.tif").read_bytes()
 
 
+def test_runs_that_share_a_folder_each_with_its_own_images_and_record(folders, capsys):
+    (folders[0] / "broken.tif").write_bytes(b"no image")
+    parts = {"a.tif": "1.json", "b (2) µ.tif": "2.json", "broken.tif": "3.json"}
+    running = [
+        process(
+            *map(
+                str,
+                ("--in", folders[0], "--out", folders[1], f"--only={name}", "--record", folders[1] / "tasks" / record),
+            )
+        )
+        for name, record in parts.items()
+    ]
+    assert [one.wait(timeout=60) for one in running] == [0, 0, 1]
+    assert names(folders[1]) == ["a.tif", "b (2) µ.tif", "tasks"]
+    records = [json.loads((folders[1] / "tasks" / name).read_text())["images"] for name in parts.values()]
+    assert [[entry["file"] for entry in images] for images in records] == [[name] for name in parts]
+    assert [images[0]["status"] for images in records] == ["done", "done", "failed"]
+    assert run(folders, "--only=a.tif", "--record", f"{folders[1]}/tasks/1.json", "--resume") == 0
+    assert "100% of 1 image: 0 done, 0 failed, 1 done before" in capsys.readouterr().out
+
+
+def test_a_twin_is_noticed_also_where_it_is_not_among_the_chosen(folders, capsys):
+    (folders[0] / "a.ome.tif").write_bytes((folders[0] / "a.tif").read_bytes())
+    assert run(folders, "--only=a.tif") == 1
+    assert "same name as those of a.ome.tif" in capsys.readouterr().out
+
+
 def test_inputs_are_untouched(folders):
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folders[0].iterdir()}
     run(folders)
