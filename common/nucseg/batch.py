@@ -233,6 +233,7 @@ class Batch:
         write_overlays(self.request.overlays, image_stem(image), volume, labels)
 
     def _score(self, image: Path, labels: np.ndarray, facts: dict[str, Any]) -> None:
+        from nucseg.metrics.biaflows import biaflows_line, biaflows_scores
         from nucseg.metrics.matching import match
 
         truth = read_labels(self.truths[image])
@@ -247,6 +248,9 @@ class Batch:
             f"recall {best.recall:.3f}; mean matched IoU {best.mean_matched_iou:.3f}; "
             f"{best.n_true} true and {best.n_pred} found nuclei"
         )
+        biaflows = biaflows_scores(truth, labels)
+        facts["biaflows"] = biaflows.to_dict()
+        say(biaflows_line(image.name, biaflows))
 
     def _fail(self, image: Path, error: NucsegError) -> None:
         # A result of an earlier run would look like this one's.

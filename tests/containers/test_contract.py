@@ -109,6 +109,8 @@ def test_ground_truth_adds_scores(run: Run) -> None:
     assert {name for name, entry in entries.items() if "scores" in entry} == {BARE}
     assert entries[BARE]["scores"][0]["threshold"] == 0.5
     assert f"scores {BARE}: " in run.biaflows.out
+    assert f"\n> {BARE}: [DC:" in run.biaflows.out
+    assert set(entries[BARE]["biaflows"]) == {"DC", "AHD", "FOVL", "mAP"}
 
 
 def test_progress_rises_to_100_percent(run: Run) -> None:

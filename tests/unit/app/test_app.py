@@ -80,9 +80,19 @@ def test_scores(folders, tmp_path, capsys):
     out = capsys.readouterr().out
     assert re.search(r"scores a\.tif: at IoU 0\.5: F1 1\.000.*2 true and 2 found", out)
     assert "b (2) µ.tif has no ground truth" in out
-    scores = record(folders[1])["images"][0]["scores"]
-    assert scores[0]["threshold"] == 0.5
-    assert scores[0]["f1"] == 1
+    entry = record(folders[1])["images"][0]
+    assert entry["scores"][0]["threshold"] == 0.5
+    assert entry["scores"][0]["f1"] == 1
+    assert set(entry["biaflows"]) == {"DC", "AHD", "FOVL", "mAP"}
+    assert re.search(rf"^> a\.tif: \[DC:{entry['biaflows']['DC']}, AHD:\S+, FOVL:\S+, mAP:\S+\]$", out, re.MULTILINE)
+
+
+def test_scores_of_an_image_without_nuclei(folders, tmp_path, capsys):
+    (tmp_path / "gt").mkdir()
+    tifffile.imwrite(tmp_path / "gt" / "a.tif", np.zeros_like(TRUTH))
+    assert run(folders, "--gt", f"{tmp_path}/gt", "--sigma", "0.5") == 0
+    assert "> a.tif: [DC:0.0, AHD:nan, FOVL:0.0, mAP:0.0]" in capsys.readouterr().out
+    assert record(folders[1])["images"][0]["biaflows"] == {"DC": 0, "AHD": None, "FOVL": 0, "mAP": 0}
 
 
 @pytest.mark.parametrize("name", ["a.ome.tif", "a_lbl.tif"])
