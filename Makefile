@@ -5,9 +5,11 @@ VARIANT ?= cuda
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.nucseg-ready
+CLIENTS := .venv-clients
+CLIENTS_READY := $(CLIENTS)/.nucseg-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint images image base-rootfs descriptors parity bench weights accuracy lock clean
+.PHONY: help setup demo test lint images image base-rootfs descriptors clients parity bench weights accuracy lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +48,8 @@ base-rootfs: ## make the base image from Debian packages, where no registry can 
 descriptors: setup ## write descriptors/*.json from each method's parameters
 	@$(BIN)/python scripts/make_descriptors.py
 
+clients: $(CLIENTS_READY) ## the programs that read our descriptors, in .venv-clients, for the tests
+
 parity: setup ## compare with upstream StarDist and TensorFlow, in an environment of its own
 	@$(BIN)/python scripts/parity.py
 
@@ -75,11 +79,17 @@ $(READY): constraints.lock images/base/torch-cpu.lock images/cellpose/requiremen
 	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable common --editable scripts
 	@touch $@
 
+$(CLIENTS_READY): tests/interoperability/requirements.lock | $(READY)
+	@echo "Setting up $(CLIENTS)"
+	@[ -x $(CLIENTS)/bin/python ] || $(BIN)/python -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/pip install --quiet --no-deps -r $<
+	@touch $@
+
 lock: ## write constraints.lock from the environment, after a deliberate change of it
 	@{ sed -n '/^#/p' constraints.lock; \
 	   $(BIN)/pip freeze --all --exclude-editable | grep -vE '^(torch|cellpose)==' | LC_ALL=C sort -f; } > constraints.lock.part
 	@mv constraints.lock.part constraints.lock
 
 clean: ## remove what was made here: environment, caches, build folders, demo output
-	@rm -rf $(VENV) build dist demo-output bench-output .mypy_cache .pytest_cache .ruff_cache common/build scripts/build
+	@rm -rf $(VENV) $(CLIENTS) build dist demo-output bench-output .mypy_cache .pytest_cache .ruff_cache common/build scripts/build
 	@find common images scripts tests -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +

@@ -26,7 +26,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "apptainer": (lambda: _answers("apptainer", "version"), "apptainer is not installed"),
     "slurm": (lambda: _answers("sinfo"), "no Slurm controller answers"),
     "browser": (lambda: bool(shutil.which("chromium") and shutil.which("chromedriver")), "chromium is not installed"),
-    "clients": (lambda: (ROOT / ".venv-clients" / "bin" / "python").exists(), "`make clients` was not run"),
+    "clients": (lambda: (ROOT / ".venv-clients" / ".nucseg-ready").exists(), "`make clients` was not run"),
 }
 """By name: whether it is there, and what to say when it isn't."""
 
