@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
 
 Report = Callable[[float, str], None]
 """Receives the fraction done (of this image, or of the training) and a short text."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What segmenting one volume takes, for schedulers: enough for one of 100 million voxels.
+
+    Attributes
+    ----------
+    cores : int
+    memory_gb : int
+        Main memory in units of 1024**3 bytes.
+    minutes : int
+        On these cores without a GPU, or with one where `gpu` says so.
+    gpu : bool
+        Whether it is too slow without a GPU.
+    """
+
+    cores: int = 4
+    memory_gb: int = 16
+    minutes: int = 30
+    gpu: bool = False
 
 
 class Segmenter(Protocol):
@@ -67,6 +89,8 @@ class Method(Protocol):
         name by default).
     train_params : type
         Frozen dataclass of `parameter` fields: the flags of ``train``.
+    resources : Resources
+        What a scheduler is asked for.
     """
 
     name: str
@@ -75,6 +99,7 @@ class Method(Protocol):
     citation: str
     params: type[CommonParams]
     train_params: type[Any]
+    resources: Resources
 
     def load(self, model: Path, params: Any, device: str) -> Segmenter:
         """Load a model folder (ours, or an upstream format) on ``cpu`` or ``cuda``.

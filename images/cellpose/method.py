@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nucseg.method import Segmenter
+from nucseg.method import Resources, Segmenter
 from nucseg.params import parameter
 from nucseg.plane_params import PlaneParams
 from nucseg.training.params import TrainParams
@@ -53,6 +53,7 @@ class Cellpose:
     )
     params = CellposeParams
     train_params = CellposeTrainParams
+    resources = Resources(memory_gb=32, minutes=60)
 
     def load(self, model: Path, params: CellposeParams, device: str) -> Segmenter:
         """Load one of our model folders, or a model file of Cellpose."""

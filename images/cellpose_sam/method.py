@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.method import Segmenter
+from nucseg.method import Resources, Segmenter
 from nucseg.params import parameter
 from nucseg.plane_params import PlaneParams
 from nucseg.training.params import TrainParams
@@ -46,6 +46,7 @@ class CellposeSam:
     )
     params = CellposeSamParams
     train_params = TrainParams
+    resources = Resources(memory_gb=32, minutes=60, gpu=True)
 
     def load(self, model: Path, params: CellposeSamParams, device: str) -> Segmenter:
         """Load the published weights, or others of the same network."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nucseg.dense.method import DenseMethod
+from nucseg.method import Resources
 from nucseg.params import parameter
 from nucseg.training.params import TrainParams
 
@@ -28,5 +29,6 @@ METHOD: Any = DenseMethod(
         "trained with synthetic data, Scientific Reports 2019, doi:10.1038/s41598-019-54244-5"
     ),
     train_params=DeepSynthTrainParams,
+    resources=Resources(minutes=10),
     config=lambda params: {"filters": params.filters},
 )

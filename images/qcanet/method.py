@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nucseg.dense.method import DenseMethod
+from nucseg.method import Resources
 from nucseg.params import parameter
 from nucseg.training.params import TrainParams
 
@@ -29,5 +30,6 @@ METHOD: Any = DenseMethod(
         "nucleus during mouse embryogenesis, npj Systems Biology and Applications 2020, doi:10.1038/s41540-020-00152-8"
     ),
     train_params=QCANetTrainParams,
+    resources=Resources(minutes=20),
     config=lambda params: {"nsn_base": params.nsn_base, "ndn_base": params.ndn_base},
 )

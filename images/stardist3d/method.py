@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nucseg.method import Segmenter
+from nucseg.method import Resources, Segmenter
 from nucseg.params import CommonParams, parameter
 from nucseg.training.params import TrainParams
 
@@ -68,6 +68,7 @@ class StarDist:
     )
     params = StarDistParams
     train_params = StarDistTrainParams
+    resources = Resources(minutes=20)
 
     def load(self, model: Path, params: StarDistParams, device: str) -> Segmenter:
         """Load one of our model folders, or one that the stardist package wrote."""

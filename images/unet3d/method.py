@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nucseg.dense.method import DenseMethod
+from nucseg.method import Resources
 from nucseg.params import parameter
 from nucseg.training.params import TrainParams
 
@@ -31,6 +32,7 @@ METHOD: Any = DenseMethod(
         "doi:10.7554/eLife.57613; Çiçek et al., 3D U-Net, MICCAI 2016, doi:10.1007/978-3-319-46723-8_49"
     ),
     train_params=UNet3DTrainParams,
+    resources=Resources(minutes=10),
     config=lambda params: {
         "in_channels": 1,
         "out_channels": 2,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucseg.dense.params import DenseParams
-from nucseg.method import Segmenter
+from nucseg.method import Resources, Segmenter
 
 if TYPE_CHECKING:
     from nucseg.dense.design import Design
@@ -20,7 +20,7 @@ class DenseMethod:
 
     Attributes
     ----------
-    name, title, description, citation, train_params
+    name, title, description, citation, train_params, resources, params
         As for `nucseg.method.Method`.
     config : callable
         From training parameters to what builds the network.
@@ -32,6 +32,7 @@ class DenseMethod:
     citation: str
     train_params: type[Any]
     config: Callable[[Any], dict[str, Any]]
+    resources: Resources
     params: type[DenseParams] = DenseParams
 
     def load(self, model: Path, params: DenseParams, device: str) -> Segmenter:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.method import Resources
 from nucseg.params import CommonParams, parameter
 from nucseg.training.params import TrainParams
 
@@ -65,6 +66,7 @@ class ThresholdMethod:
     citation = "Otsu 1979, doi:10.1109/TSMC.1979.4310076"
     params = Params
     train_params = ThresholdTrainParams
+    resources = Resources(cores=1, memory_gb=1, minutes=2)
 
     def load(self, model: Path, params, device):
         from nucseg.models import load_weights, read_model
