@@ -28,7 +28,7 @@ class Ending:
     errors: str = ""
 
 
-_ENGINE_ERRORS: list[tuple[str, str, str]] = [
+_DOCKER_ERRORS: list[tuple[str, str, str]] = [
     (
         r"could not select device driver|unknown or invalid runtime name: nvidia",
         "the engine cannot give a GPU to a container",
@@ -88,6 +88,41 @@ _ENGINE_ERRORS: list[tuple[str, str, str]] = [
     ),
 ]
 
+_APPTAINER_ERRORS: list[tuple[str, str, str]] = [
+    (
+        r"user namespace|newuidmap|setgroups|clone\(\)|unshare",
+        "this machine lets no ordinary user start containers (user namespaces are switched off)",
+        "ask its administrators for user namespaces, or for the package apptainer-suid",
+    ),
+    (
+        r"fuse",
+        "the SIF file cannot be mounted by an ordinary user",
+        "install squashfuse, and let users open /dev/fuse (chmod 666 /dev/fuse)",
+    ),
+    (
+        r"image format not recognized|bad superblock|no SIF|not a SIF|unexpected EOF",
+        "the SIF file is damaged or was not written to its end",
+        "make it again: nucseg sif",
+    ),
+    (
+        r"no space left on device",
+        "the disk that Apptainer works on is full",
+        "name a larger one: export APPTAINER_TMPDIR=... (an image needs about three times its size while it is made)",
+    ),
+    (
+        r"cgroups?",
+        "this machine does not let Apptainer limit memory",
+        "leave --memory out (in a Slurm job, its --mem is the limit)",
+    ),
+    (
+        r"permission denied",
+        "Apptainer may not read or mount something that the run needs",
+        "see that the SIF file and the folders can be read by you: ls -l; `nucseg doctor` looks closer",
+    ),
+]
+
+_ENGINE_ERRORS = {"docker": _DOCKER_ERRORS, "apptainer": _APPTAINER_ERRORS}
+
 _CRASHES: list[tuple[str, str, str]] = [
     (r"CUDA out of memory|OutOfMemoryError", "the GPU has too little memory", "use --device cpu, or a smaller volume"),
     (r"MemoryError|can't allocate memory|Unable to allocate", "out of memory", OUT_OF_MEMORY),
@@ -121,9 +156,9 @@ _EXIT_CODES: dict[int, tuple[str, str]] = {
 }
 
 
-def explain_engine_error(text: str) -> NucsegError:
+def explain_engine_error(text: str, engine: str = "docker") -> NucsegError:
     """What the engine's error message means to a user; ENVIRONMENT."""
-    for pattern, cause, hint in _ENGINE_ERRORS:
+    for pattern, cause, hint in _ENGINE_ERRORS[engine]:
         if re.search(pattern, text, re.IGNORECASE):
             return NucsegError(cause, hint, ENVIRONMENT)
     return NucsegError(f"the container engine says: {text.strip()}", "`nucseg doctor` looks closer", ENVIRONMENT)

@@ -12,13 +12,23 @@ def _docker() -> Engine:
     return DockerEngine()
 
 
+def _apptainer() -> Engine:
+    from nucseg_launcher.engines.apptainer import ApptainerEngine
+
+    return ApptainerEngine()
+
+
 def _process() -> Engine:
     from nucseg_launcher.engines.process import ProcessEngine
 
     return ProcessEngine()
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"docker": _docker, "process": _process}
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "docker": _docker,
+    "apptainer": _apptainer,
+    "process": _process,
+}
 """Engines by the name that ``--engine`` takes; each is imported when it is asked for."""
 
 

@@ -14,8 +14,8 @@ from nucseg.errors import ENVIRONMENT, NucsegError
 from nucseg_launcher.causes import NO_GPU, explain_engine_error
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.engines import docker_client
-from nucseg_launcher.engines.base import Job, Outcome, Paths, Sample, Sink, arguments
-from nucseg_launcher.engines.runspec import Mount, RunSpec, command_words, sdk_options
+from nucseg_launcher.engines.base import Job, Outcome, Sample, Sink
+from nucseg_launcher.engines.runspec import OUT_LABEL, RunSpec, command_words, make_spec, sdk_options
 from nucseg_launcher.signals import held
 from nucseg_launcher.units import size_text
 
@@ -23,16 +23,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-RUN_LABEL = "org.nucseg.run"
-OUT_LABEL = "org.nucseg.out"
 STOP_SECONDS = 15
 """How long a stopped container may take to clean up before it is killed."""
-
-VALIDATION = ("/val", "/val_gt")
-"""Where a container finds the images and labels that a training is validated on."""
-
-TRAINING_SHARED_MEMORY = 1024**3
-"""Docker's 64 MB of /dev/shm are too few for the workers that prepare training patches."""
 
 
 class DockerEngine:
@@ -83,35 +75,9 @@ class DockerEngine:
 
     def spec(self, job: Job) -> RunSpec:
         """Everything that is decided about the container of a job."""
-        mounts = [Mount(job.in_dir, "/data")]
-        if job.gt_dir:
-            mounts.append(Mount(job.gt_dir, "/gt"))
-        # /model is a folder of the image, onto which a file can't be mounted.
-        model = "/model" if job.model is None or job.model.is_dir() else f"/model/{job.model.name}"
-        if job.model:
-            mounts.append(Mount(job.model, model))
-        if job.validation:
-            mounts += [Mount(folder, target) for folder, target in zip(job.validation, VALIDATION, strict=True)]
-        mounts.append(Mount(job.folder.path, "/out", read_only=False))
-        paths = Paths(
-            "/data",
-            "/out",
-            "/gt" if job.gt_dir else None,
-            model if job.model else None,
-            VALIDATION if job.validation else None,
-        )
         gpus = job.device == "cuda" or (job.device == "auto" and docker_client.has_nvidia_runtime(self._info))
-        return RunSpec(
-            name=f"nucseg-{job.method.name}-{job.id}",
-            image=job.method.image,
-            arguments=tuple(arguments(job, paths)),
-            mounts=tuple(mounts),
-            user=docker_client.container_user(self._info),
-            labels=((RUN_LABEL, job.id), (OUT_LABEL, str(job.folder.path))),
-            memory=job.memory,
-            shared_memory=TRAINING_SHARED_MEMORY if job.train else None,
-            gpus=gpus,
-        )
+        user = docker_client.container_user(self._info)
+        return make_spec(job, image=job.method.image, user=user, gpus=gpus)
 
     def line(self, job: Job) -> str:
         """The ``docker run`` command of a job."""

@@ -1,10 +1,21 @@
-"""One container run as data. The printed ``docker run`` line and the SDK call are both made from it."""
+"""One container run as data, and Docker's two forms of it: the printed ``docker run`` line and the SDK call."""
 
 import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from nucseg_launcher.engines.base import Job, Paths, arguments
+
+RUN_LABEL = "org.nucseg.run"
+OUT_LABEL = "org.nucseg.out"
+
+VALIDATION = ("/val", "/val_gt")
+"""Where a container finds the images and labels that a training is validated on."""
+
+TRAINING_SHARED_MEMORY = 1024**3
+"""Docker's 64 MB of /dev/shm are too few for the workers that prepare training patches."""
 
 TMPFS_OPTIONS = "rw,exec,nosuid,nodev,size=2g,mode=1777"
 """/tmp is the only writable place besides /out: caches, and compiled kernels, which must be executable.
@@ -28,8 +39,10 @@ class RunSpec:
 
     Attributes
     ----------
+    image : str
+        Name and tag, or the path of a SIF file.
     user : str
-        "uid:gid".
+        "uid:gid"; an engine that always runs containers as the caller doesn't ask.
     memory, shared_memory : int or None
         Limit of the container and size of its /dev/shm, in bytes; None takes the engine's default.
     gpus : bool
@@ -47,6 +60,38 @@ class RunSpec:
     gpus: bool = False
 
 
+def make_spec(job: Job, *, image: str, user: str, gpus: bool) -> RunSpec:
+    """Everything that is decided about the container of a job, the same for every container engine."""
+    mounts = [Mount(job.in_dir, "/data")]
+    if job.gt_dir:
+        mounts.append(Mount(job.gt_dir, "/gt"))
+    # /model is a folder of the image, onto which a file can't be mounted.
+    model = "/model" if job.model is None or job.model.is_dir() else f"/model/{job.model.name}"
+    if job.model:
+        mounts.append(Mount(job.model, model))
+    if job.validation:
+        mounts += [Mount(folder, target) for folder, target in zip(job.validation, VALIDATION, strict=True)]
+    mounts.append(Mount(job.folder.path, "/out", read_only=False))
+    paths = Paths(
+        "/data",
+        "/out",
+        "/gt" if job.gt_dir else None,
+        model if job.model else None,
+        VALIDATION if job.validation else None,
+    )
+    return RunSpec(
+        name=f"nucseg-{job.method.name}-{job.id}",
+        image=image,
+        arguments=tuple(arguments(job, paths)),
+        mounts=tuple(mounts),
+        user=user,
+        labels=((RUN_LABEL, job.id), (OUT_LABEL, str(job.folder.path))),
+        memory=job.memory,
+        shared_memory=TRAINING_SHARED_MEMORY if job.train else None,
+        gpus=gpus,
+    )
+
+
 def command_words(spec: RunSpec) -> list[str]:
     """The ``docker run`` command, as separate words."""
     words = ["docker", "run", "--rm", "--name", spec.name, "--init", "--user", spec.user, "--read-only"]
@@ -61,12 +106,15 @@ def command_words(spec: RunSpec) -> list[str]:
     if spec.gpus:
         words += ["--gpus", "all"]
     for mount in spec.mounts:
-        words += ["--mount", _mount_word(mount)]
+        words += ["--mount", mount_word(mount)]
     return [*words, spec.image, *spec.arguments]
 
 
-def _mount_word(mount: Mount) -> str:
-    # Not -v: a colon in a path would split it. Docker reads this word as a line of CSV.
+def mount_word(mount: Mount) -> str:
+    """The value of ``--mount``, which Docker, Podman and Apptainer alike read as a line of CSV.
+
+    Not ``-v``: a colon in a path would split it.
+    """
     fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
     if mount.read_only:
         fields.append("readonly")

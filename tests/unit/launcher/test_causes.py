@@ -68,6 +68,25 @@ def test_engine_errors(text, cause, hint):
     assert hint in failure.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "cause", "hint"),
+    [
+        ("Failed to create user namespace: not allowed to create user namespace", "user namespaces", "administrators"),
+        ("squashfuse_ll exited: fuse: failed to open /dev/fuse: Permission denied", "cannot be mounted", "/dev/fuse"),
+        ("could not open image x.sif: image format not recognized", "damaged", "nucseg sif"),
+        ("kernel reported a bad superblock for squashfs image partition", "damaged", "nucseg sif"),
+        ("while applying cgroups config: cannot use cgroups", "limit memory", "--mem"),
+        ("write /tmp/bundle: no space left on device", "disk", "APPTAINER_TMPDIR"),
+        ("something new", "something new", "doctor"),
+    ],
+)
+def test_apptainer_s_errors(text, cause, hint):
+    failure = explain_engine_error(text, "apptainer")
+    assert failure.exit_code == 3
+    assert cause in failure.cause
+    assert hint in failure.hint
+
+
 def test_error_lines_are_read_with_the_hint_behind_or_below():
     text = "note\nerror: b.tif: it is empty. Really. Try: another\nerror: no hint\nerror: two\n  try: this\nend"
     assert error_lines(text) == [("b.tif: it is empty. Really", "another"), ("no hint", ""), ("two", "this")]

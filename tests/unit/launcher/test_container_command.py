@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from nucseg_launcher.checks.preflight import disk_space
+from nucseg_launcher.engines import apptainer
 from nucseg_launcher.engines.docker import read_stats
 from nucseg_launcher.engines.docker_client import container_user, has_nvidia_runtime
 from nucseg_launcher.engines.runspec import Mount, RunSpec, command_words, sdk_options
+from nucseg_launcher.engines.sif import sif_folder
 
 
 def spec(**changes: object) -> RunSpec:
@@ -57,6 +59,36 @@ def test_memory_and_gpu_are_in_both_forms_when_they_are_asked_for():
     assert options_of(words, "--gpus") == ["all"]
     assert options["device_requests"][0]["Count"] == -1
     assert not {"mem_limit", "device_requests"} & set(sdk_options(spec()))
+
+
+def test_under_apptainer_a_container_gets_no_more_either():
+    words = apptainer.command_words(spec(image="/sif/x.sif"), "apptainer", "/scratch")
+    assert words[:2] == ["apptainer", "run"]
+    assert {"--containall", "--no-home", "--no-eval", "--no-privs"} <= set(words)
+    assert options_of(words, "--network") == ["none"]
+    # Its /tmp is ours, and not the 64 MB that Apptainer gives.
+    assert options_of(words, "--workdir") == ["/scratch"]
+    assert options_of(words, "--mount") == options_of(command_words(spec()), "--mount")
+    assert not {"--nv", "--memory", "--env", "--writable-tmpfs"} & set(words)
+    assert words[-4:] == ["/sif/x.sif", "--in", "/data", "--sigma=-1"]
+
+
+def test_under_apptainer_memory_gpu_and_the_job_s_share_are_handed_in():
+    asked = spec(memory=2**30, gpus=True)
+    words = apptainer.command_words(asked, "singularity", "/scratch", (), {"CUDA_VISIBLE_DEVICES": "1"})
+    assert words[0] == "singularity"
+    assert "--net" not in words
+    assert "--nv" in words
+    assert options_of(words, "--memory") == [str(2**30)]
+    assert options_of(words, "--env") == ["CUDA_VISIBLE_DEVICES=1"]
+
+
+def test_sif_files_lie_in_the_user_s_data_folder_or_where_the_site_says(monkeypatch, tmp_path):
+    monkeypatch.delenv("NUCSEG_SIF_DIR", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert sif_folder() == tmp_path / "nucseg" / "sif"
+    monkeypatch.setenv("NUCSEG_SIF_DIR", str(tmp_path / "shared"))
+    assert sif_folder() == tmp_path / "shared"
 
 
 def test_a_gpu_runtime_is_seen_in_what_the_engine_says():

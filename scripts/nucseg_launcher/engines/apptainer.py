@@ -1,0 +1,188 @@
+"""Apptainer (or SingularityCE): a SIF file as the calling user, read-only, without network. No daemon, no root."""
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from nucseg_launcher.causes import NO_GPU, explain_engine_error
+from nucseg_launcher.checks import Finding
+from nucseg_launcher.checks.gpu import host_gpus
+from nucseg_launcher.engines.base import Job, Outcome, Sink
+from nucseg_launcher.engines.child import run_child
+from nucseg_launcher.engines.runspec import RunSpec, make_spec, mount_word
+from nucseg_launcher.engines.sif import find_program, sif_folder, sif_name
+
+ISOLATION = ("--containall", "--no-home", "--no-eval", "--no-privs", "--pwd", "/tmp")
+"""Nothing of the host but what is mounted: no home, no /tmp, no variables, no processes, no capabilities.
+
+Without ``--no-eval`` a shell would evaluate the arguments once more.
+"""
+
+NO_NETWORK = ("--net", "--network", "none")
+
+PASSED = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+"""Variables that tell a job its share of the machine, which ``--containall`` would take off."""
+
+NOT_STARTED = 255
+PROBE_SECONDS = 120
+
+
+def command_words(
+    spec: RunSpec,
+    program: str,
+    scratch: Path | str,
+    options: tuple[str, ...] = NO_NETWORK,
+    variables: Mapping[str, str] | None = None,
+) -> list[str]:
+    """The ``apptainer run`` command, as separate words.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Its image is the path of a SIF file. User, labels and shared memory have no counterpart.
+    program : str
+    scratch : path
+        A folder that exists: the container's /tmp, of which Apptainer's own has no more than 64 MB.
+    options : tuple of str
+        Further words, by default those that cut the container off the network.
+    variables : mapping, optional
+        Variables that the container gets; nothing else of the environment is passed.
+    """
+    words = [program, "run", *ISOLATION, *options, "--workdir", str(scratch)]
+    for name, value in (variables or {}).items():
+        words += ["--env", f"{name}={value}"]
+    if spec.memory is not None:
+        words += ["--memory", str(spec.memory)]
+    if spec.gpus:
+        words.append("--nv")
+    for mount in spec.mounts:
+        words += ["--mount", mount_word(mount)]
+    return [*words, spec.image, *spec.arguments]
+
+
+class ApptainerEngine:
+    """The program ``apptainer`` and the SIF files that `nucseg sif` makes."""
+
+    name = "apptainer"
+
+    def connect(self) -> None:
+        """Raise `NucsegError` (ENVIRONMENT) when it is not installed."""
+        find_program()
+
+    def check(self, job: Job) -> list[Finding]:
+        """The SIF file must be here and start, with a GPU and a memory limit where they are asked for."""
+        sif = _sif(job)
+        if not sif.is_file():
+            remedy = f"nucseg sif {job.method.name}, or name the folder that holds it: export NUCSEG_SIF_DIR=..."
+            return [Finding("error", "image", f"there is no {sif}", remedy)]
+        return [*_check_start(sif, job.memory), *_check_gpu(job)]
+
+    def spec(self, job: Job) -> RunSpec:
+        """Everything that is decided about the container of a job."""
+        gpus = job.device == "cuda" or (job.device == "auto" and bool(host_gpus()))
+        return make_spec(job, image=str(_sif(job)), user="", gpus=gpus)
+
+    def line(self, job: Job) -> str:
+        """The ``apptainer run`` command of a job, after that which makes its /tmp."""
+        return f"mkdir -p {shlex.quote(str(_scratch(job)))} && {shlex.join(self._words(job))}"
+
+    def identity(self, job: Job) -> dict[str, str]:
+        """Version of Apptainer, path and checksum of the SIF file."""
+        sif = _sif(job)
+        version = subprocess.run([find_program(), "--version"], capture_output=True, text=True, check=False)
+        with sif.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"engine_version": version.stdout.strip(), "image": str(sif), "image_digest": f"sha256:{digest}"}
+
+    def run(self, job: Job, sink: Sink) -> Outcome:
+        """Run the job's container to its end."""
+        scratch = _scratch(job)
+        scratch.mkdir(mode=0o700)
+        try:
+            ended = run_child(self._words(job), sink)
+        except OSError as error:
+            raise explain_engine_error(str(error), self.name) from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        said = _fatal(ended.errors)
+        if ended.exit_code == NOT_STARTED and said:
+            raise explain_engine_error(said, self.name)
+        return Outcome(ended.exit_code, peak_memory=ended.peak_memory)
+
+    def _words(self, job: Job) -> list[str]:
+        sif, program = _sif(job), find_program()
+        options = () if sif.is_file() and not _can_cut_network(program, sif) else NO_NETWORK
+        variables = {name: os.environ[name] for name in PASSED if name in os.environ}
+        return command_words(self.spec(job), program, _scratch(job), options, variables)
+
+
+def _sif(job: Job) -> Path:
+    return sif_folder() / sif_name(job.method.image)
+
+
+def _scratch(job: Job) -> Path:
+    return Path(tempfile.gettempdir()) / f"nucseg-{job.method.name}-{job.id}"
+
+
+def try_start(program: str, sif: Path, *options: str) -> str:
+    """Ask the container for its version.
+
+    Returns
+    -------
+    str
+        Why it doesn't start; empty when it does.
+    """
+    words = [program, "run", *ISOLATION, *options, str(sif), "--version"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=PROBE_SECONDS, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if done.returncode == 0 else _fatal(done.stderr) or done.stderr.strip() or "it says nothing"
+
+
+@cache
+def _can_cut_network(program: str, sif: Path) -> bool:
+    """Whether this user may start containers without network here; sites differ."""
+    return not try_start(program, sif, *NO_NETWORK) or bool(try_start(program, sif))
+
+
+def _check_start(sif: Path, memory: int | None) -> Iterator[Finding]:
+    program = find_program()
+    options = NO_NETWORK if _can_cut_network(program, sif) else ()
+    failure = try_start(program, sif, *options)
+    if failure:
+        error = explain_engine_error(failure, "apptainer")
+        yield Finding("error", "engine", error.cause, error.hint)
+        return
+    if not options:
+        yield Finding(
+            "warning",
+            "network",
+            "this machine does not let you cut a container off the network; nucseg uses none",
+            "newer Apptainer can do it without root",
+        )
+    if memory and try_start(program, sif, *options, "--memory", str(memory)):
+        yield Finding(
+            "error",
+            "memory",
+            "this machine does not let Apptainer limit memory",
+            "leave --memory out (in a Slurm job, its --mem is the limit)",
+        )
+
+
+def _check_gpu(job: Job) -> Iterator[Finding]:
+    if job.device == "cuda" and not host_gpus():
+        yield Finding("error", "GPU", "this machine has no NVIDIA GPU, or no driver for it", NO_GPU)
+
+
+def _fatal(text: str) -> str:
+    """The last thing that Apptainer itself said against starting."""
+    said: list[str] = re.findall(r"^FATAL: +(.*)$", text, re.MULTILINE)
+    return said[-1] if said else ""
