@@ -31,6 +31,7 @@ from nucseg.formats import image_stem, read_labels, read_volume, write_labels
 from nucseg.labels import checked_labels
 from nucseg.method import Method, Segmenter, method_folder
 from nucseg.models import fingerprint, resolve_model
+from nucseg.morphometry.files import table_files, write_companion, write_table
 from nucseg.progress import Progress, duration, say
 from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, file_sha256, read_images, same_settings
 from nucseg.volume import Volume
@@ -166,7 +167,7 @@ class Batch:
         """Every file that this image can have."""
         stem, results = image_stem(image), [self.request.out_dir / image.name]
         if self.request.measurements:
-            results.append(self.request.measurements / f"{stem}.csv")
+            results += table_files(self.request.measurements, stem)
         if self.request.overlays:
             results += [self.request.overlays / f"{stem}_{view}.png" for view in VIEWS]
         return results
@@ -221,10 +222,13 @@ class Batch:
         return problems
 
     def _measure(self, image: Path, volume: Volume, labels: np.ndarray) -> None:
-        from nucseg.morphometry import measure, write_table
+        from nucseg.morphometry.table import measure
 
         assert self.request.measurements is not None
-        write_table(self.request.measurements / f"{image_stem(image)}.csv", measure(labels, volume))
+        path, companion = table_files(self.request.measurements, image_stem(image))
+        table = measure(labels, volume)
+        write_table(path, table)
+        write_companion(companion, table, volume)
 
     def _draw(self, image: Path, volume: Volume, labels: np.ndarray) -> None:
         from nucseg.overlay import write_overlays

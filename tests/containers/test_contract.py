@@ -136,7 +136,10 @@ def test_channel_time_point_and_voxel_size_are_chosen(image: Image, tmp_path: Pa
 
     assert done.code == 0, done.out + done.err
     pictures = {f"pictures/5d_{view}.png" for view in ("xy", "xz", "yz")}
-    assert files(out) == {"5d.ome.tif", "nucseg_run.json", "tables", "tables/5d.csv", "pictures"} | pictures
+    assert (
+        files(out)
+        == {"5d.ome.tif", "nucseg_run.json", "tables", "tables/5d.csv", "tables/5d.json", "pictures"} | pictures
+    )
     assert record(out)["5d.ome.tif"]["voxel_size_um"] == [0.3, 0.25, 0.25]
     assert record(out)["5d.ome.tif"]["nuclei"] > 0
     rows = (out / "tables" / "5d.csv").read_text(encoding="utf-8").splitlines()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_SLAB_VOXELS = 1 << 22
+from nucseg.runs import Groups, find_runs, slabs
 
 
 @dataclass(frozen=True)
@@ -50,51 +50,24 @@ def locate(labels: np.ndarray) -> Objects:
     >>> found.labels.tolist(), found.sizes.tolist(), found.centroids.tolist()
     ([4, 9], [1, 3], [[0.0, 0.0, 4.0], [0.0, 0.0, 2.0]])
     """
-    if labels.ndim != 3 or labels.dtype.kind not in "uib":
-        raise ValueError(f"labels are integers in ZYX, not {labels.dtype} in {labels.ndim} dimensions")
-    parts = [_slab(labels, z) for z in range(0, len(labels), _planes(labels))]
+    parts = [_slab(labels, planes) for planes in slabs(labels)]
     rows = np.concatenate([part for part in parts if len(part)] or [np.empty((0, 11), np.int64)])
     numbers, sums, low, high = _gather(rows[:, 0], rows[:, 1:5], rows[:, 5:8], rows[:, 8:])
     return Objects(numbers, sums[:, 0], sums[:, 1:] / (2 * sums[:, :1]), low, high)
 
 
-def _planes(labels: np.ndarray) -> int:
-    return max(1, _SLAB_VOXELS // max(1, labels.shape[1] * labels.shape[2]))
-
-
-def _slab(labels: np.ndarray, z: int) -> np.ndarray:
+def _slab(labels: np.ndarray, planes: slice) -> np.ndarray:
     """Per object: label, size, twice the sums of its coordinates, first and last corner."""
-    slab = np.ascontiguousarray(labels[z : z + _planes(labels)])
-    begins = np.ones(slab.shape, bool)
-    begins[..., 1:] = slab[..., 1:] != slab[..., :-1]
-    starts = np.flatnonzero(begins)
-    lengths = np.diff(starts, append=slab.size)
-    of_object = slab.ravel()[starts] != 0
-    starts, lengths = starts[of_object], lengths[of_object]
-    numbers = slab.ravel()[starts].astype(np.int64)
-    if len(numbers) and numbers.min() < 0:
-        raise ValueError("labels cannot be negative")
-    first = np.stack(np.unravel_index(starts, slab.shape), axis=1)
-    first[:, 0] += z
-    last = first.copy()
-    last[:, 2] += lengths - 1
-    sums = np.column_stack([lengths, (first + last) * lengths[:, None]])
-    numbers, sums, first, last = _gather(numbers, sums, first, last)
-    return np.column_stack([numbers, sums, first, last])
+    runs = find_runs(np.ascontiguousarray(labels[planes]), planes.start)
+    last = runs.first.copy()
+    last[:, 2] += runs.lengths - 1
+    sums = np.column_stack([runs.lengths, (runs.first + last) * runs.lengths[:, None]])
+    return np.column_stack(_gather(runs.labels, sums, runs.first, last))
 
 
 def _gather(
     numbers: np.ndarray, sums: np.ndarray, first: np.ndarray, last: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """One row per number: what belongs to it added up, the lowest of `first` and the highest of `last`."""
-    order = np.argsort(numbers, kind="stable")
-    numbers = numbers[order]
-    groups = np.flatnonzero(np.diff(numbers, prepend=-1))
-    if not len(groups):
-        return numbers, sums, first, last
-    return (
-        numbers[groups],
-        np.add.reduceat(sums[order], groups),
-        np.minimum.reduceat(first[order], groups),
-        np.maximum.reduceat(last[order], groups),
-    )
+    groups = Groups(numbers)
+    return groups.labels, groups.total(sums), groups.lowest(first), groups.highest(last)

@@ -6,6 +6,7 @@ import numpy as np
 
 from nucseg.metrics.boundary import VoxelSize, pair_crops
 from nucseg.metrics.matching import Pairs
+from nucseg.morphometry.surface import sphericity, surface_area
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,11 @@ class Shape:
     Attributes
     ----------
     volume : float
-        Voxels times the volume of one (µm³). The volume inside the mesh is up to 7% smaller for small nuclei.
+        Voxels times the volume of one (µm³).
     area : float
-        Of the surface from marching cubes (Lewiner et al. 2003) at 0.5 through the binary mask (µm²),
-        closed where the image ends. Steps of the mask make it 3 to 10% too large for spheres.
+        Of the surface, closed where the image ends (`nucseg.morphometry.surface.surface_area`, µm²).
     sphericity : float
-        Area of the sphere of the same volume over the area (Wadell 1935), 1 for a perfect sphere;
-        0.91 to 0.94 for digital ones.
+        Area of the sphere of the same volume over the area (Wadell 1935), 1 for a sphere.
     """
 
     volume: float
@@ -48,15 +47,10 @@ class ShapeErrors:
 
 def shape_of(mask: np.ndarray, voxel_size: VoxelSize) -> Shape:
     """Measure the object in a ZYX mask (bool, not empty); voxel size ZYX in µm."""
-    from skimage.measure import marching_cubes, mesh_surface_area
-
     if not mask.any():
         raise ValueError("an empty mask has no shape")
-    # A margin of background closes the surface where the object touches the edge of the mask.
-    field = np.pad(mask, 1).astype(np.float32)
-    vertices, faces = marching_cubes(field, 0.5, spacing=voxel_size)[:2]
-    volume, area = float(np.count_nonzero(mask) * np.prod(voxel_size)), float(mesh_surface_area(vertices, faces))
-    return Shape(volume, area, float(np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / area))
+    volume, area = float(np.count_nonzero(mask) * np.prod(voxel_size)), surface_area(mask, voxel_size)
+    return Shape(volume, area, sphericity(volume, area))
 
 
 def shape_errors(gt: np.ndarray, pred: np.ndarray, pairs: Pairs, voxel_size: VoxelSize) -> list[ShapeErrors]:

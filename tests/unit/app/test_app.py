@@ -66,7 +66,7 @@ def test_the_biaflows_spelling_with_relative_folders(folders, monkeypatch, capsy
 
 def test_measurements_and_overlays_where_they_were_asked_for(folders, tmp_path):
     assert run(folders, "--measurements", f"{tmp_path}/m", "--overlays", f"{tmp_path}/o") == 0
-    assert names(tmp_path / "m") == ["a.csv", "b (2) µ.csv"]
+    assert names(tmp_path / "m") == ["a.csv", "a.json", "b (2) µ.csv", "b (2) µ.json"]
     assert len((tmp_path / "m" / "a.csv").read_text().splitlines()) == 3
     assert names(tmp_path / "o")[:3] == ["a_xy.png", "a_xz.png", "a_yz.png"]
     assert len(names(tmp_path / "o")) == 6
@@ -170,6 +170,9 @@ def test_resume_does_only_what_is_missing_or_changed(folders, tmp_path, capsys):
     assert set(status(folders[1])) == {*everything, "c.tif"}
     assert run(folders, "--resume", "--measurements", f"{tmp_path}/m") == 0
     assert redone() == {*everything, "c.tif"}
+    (tmp_path / "m" / "a.json").unlink()
+    assert run(folders, "--resume", "--measurements", f"{tmp_path}/m") == 0
+    assert redone() == {"a.tif"}
     assert run(folders, "--resume", "--sigma=2") == 0
     assert redone() == {*everything, "c.tif"}
     assert run(folders) == 0

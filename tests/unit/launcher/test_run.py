@@ -39,6 +39,7 @@ def test_each_image_gets_labels_a_table_and_pictures(finished, two_images):
     for path in two_images.iterdir():
         assert (finished.folder / "labels" / path.name).is_file()
         assert (finished.folder / "measurements" / f"{path.stem}.csv").is_file()
+        assert (finished.folder / "measurements" / f"{path.stem}.json").is_file()
         assert all((finished.folder / "overlays" / f"{path.stem}_{view}.png").is_file() for view in ("xy", "xz", "yz"))
     assert read_labels(finished.folder / "labels" / "a.tif").max() == 2
 

@@ -1,0 +1,1 @@
+"""Shape, intensity and neighbourhood of every nucleus: one row per nucleus."""
