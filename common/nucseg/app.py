@@ -3,6 +3,7 @@
 ``--version`` and ``--help`` answer at once, so everything heavy is imported by what needs it.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from nucseg import __version__, cli
 from nucseg.errors import ENVIRONMENT, INTERRUPTED, NucsegError
 from nucseg.failures import explain
 from nucseg.method import Method, list_methods, load_method, root_folder
-from nucseg.progress import say
+from nucseg.progress import LogLines, say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,6 +85,7 @@ def _run(words: Sequence[str]) -> int:
         say(f"warning: {warning}")
     from nucseg.environment import prepare_caches
 
+    logging.basicConfig(handlers=[LogLines(logging.WARNING)])
     prepare_caches()
     return _dispatch(request, method)
 

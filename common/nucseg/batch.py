@@ -27,13 +27,21 @@ from nucseg.folders import (
     remove_parts,
     same_stem,
 )
-from nucseg.formats import image_stem, read_labels, read_volume, write_labels
+from nucseg.formats import (
+    content_sha256,
+    image_stem,
+    label_name,
+    read_labels,
+    read_volume,
+    size_on_disk,
+    write_labels,
+)
 from nucseg.labels import checked_labels
 from nucseg.method import Method, Segmenter, method_folder
 from nucseg.models import fingerprint, resolve_model
 from nucseg.morphometry.files import table_files, write_companion, write_table
 from nucseg.progress import Progress, duration, say
-from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, file_sha256, read_images, same_settings
+from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, read_images, same_settings
 from nucseg.volume import Volume
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -66,7 +74,7 @@ def segment_folder(request: Segment, method: Method) -> int:
         if folder is not None:
             prepare_output(folder)
     if others:
-        say(f"note: left out, no TIFF: {', '.join(others)}")
+        say(f"note: left out, no TIFF and no OME-Zarr: {', '.join(others)}")
     device = pick_device(request.device, request.params)
     say("  0% loading the model")
     model = resolve_model(method_folder(method.name), request.params.model)
@@ -85,11 +93,14 @@ def segment_folder(request: Segment, method: Method) -> int:
     return batch.summary()
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+def _geometry(volume: Volume, params: Any) -> str:
+    """The volume in words: OMERO's exports have lost the voxel size, and nothing else would show it."""
+    shape = " x ".join(map(str, volume.shape))
+    if volume.voxel_size is None:
+        return f"{shape} voxels (ZYX) of unknown size, taken as cubes; --voxel_size_z, _y and _x tell it, in µm"
+    size = " x ".join(f"{edge:.4g}" for edge in volume.voxel_size)
+    given = max(params.voxel_size_z, params.voxel_size_y, params.voxel_size_x) > 0
+    return f"{shape} voxels (ZYX) of {size} µm, as the {'parameters say' if given else 'image says'}"
 
 
 class Batch:
@@ -130,7 +141,7 @@ class Batch:
             self.record.images = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}
         self.problems: list[tuple[str, NucsegError]] = []
         self.done = self.skipped = 0
-        self.progress = Progress([image.name for image in images], [_size(image) for image in images])
+        self.progress = Progress([image.name for image in images], [size_on_disk(image) for image in images])
 
     def run(self) -> None:
         """Do all images."""
@@ -156,7 +167,7 @@ class Batch:
         return (
             all(path.exists() for path in wanted)
             and (image not in self.truths or "scores" in entry)
-            and entry.get("sha256") == file_sha256(image)
+            and entry.get("sha256") == content_sha256(image)
         )
 
     def _asked_for(self) -> list[Path]:
@@ -165,7 +176,7 @@ class Batch:
 
     def results(self, image: Path) -> list[Path]:
         """Every file that this image can have."""
-        stem, results = image_stem(image), [self.request.out_dir / image.name]
+        stem, results = image_stem(image), [self.request.out_dir / label_name(image)]
         if self.request.measurements:
             results += table_files(self.request.measurements, stem)
         if self.request.overlays:
@@ -186,10 +197,11 @@ class Batch:
             time_point=params.time_point,
             voxel_size=(params.voxel_size_z, params.voxel_size_y, params.voxel_size_x),
         )
+        say(f"note: {_geometry(volume, params)}")
         labels = checked_labels(self.segmenter.segment(volume, params, self.progress), volume.shape)
-        write_labels(self.request.out_dir / image.name, labels, volume.voxel_size)
+        write_labels(self.request.out_dir / label_name(image), labels, volume.voxel_size)
         facts: dict[str, Any] = {
-            "sha256": file_sha256(image),
+            "sha256": content_sha256(image),
             "nuclei": int(labels.max()),
             "shape": volume.shape,
             "voxel_size_um": volume.voxel_size,

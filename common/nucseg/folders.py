@@ -110,6 +110,7 @@ def find_images(folder: Path) -> tuple[list[Path], list[str]]:
         `USAGE`, with what lies there, when no image does.
     """
     from nucseg.formats import list_images
+    from nucseg.formats.listing import is_zarr
 
     images = list_images(folder)
     names = {path.name for path in images}
@@ -117,10 +118,11 @@ def find_images(folder: Path) -> tuple[list[Path], list[str]]:
     if images:
         return images, others
     if not others:
-        raise NucsegError(f"the input folder {folder} is empty", "put .tif or .tiff files into it", USAGE)
+        raise NucsegError(f"the input folder {folder} is empty", "put .tif, .tiff or .zarr images into it", USAGE)
     some = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-    cause = f"there is no TIFF image in {folder}, only {some}"
-    raise NucsegError(cause, "convert the images to .tif or .ome.tif", USAGE)
+    cause = f"there is no TIFF or OME-Zarr image in {folder}, only {some}"
+    hint = "name the folder that it lies in" if is_zarr(folder) else "convert the images to .tif or .ome.tif"
+    raise NucsegError(cause, hint, USAGE)
 
 
 def chosen(images: Sequence[Path], names: Sequence[str]) -> list[Path]:
@@ -142,7 +144,7 @@ def chosen(images: Sequence[Path], names: Sequence[str]) -> list[Path]:
 
 
 def same_stem(images: Sequence[Path]) -> dict[Path, list[str]]:
-    """Images whose results would have one name (a.tif and a.ome.tif), with the names of the others."""
+    """Images whose results would have one name (a.tif, a.ome.tif and a.zarr), with the names of the others."""
     from nucseg.formats import image_stem
 
     groups = defaultdict(list)

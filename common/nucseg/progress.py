@@ -3,6 +3,7 @@
 Every line begins with a percentage, because OMERO shows the last one in the log.
 """
 
+import logging
 import os
 import re
 import sys
@@ -38,6 +39,14 @@ def say(text: str, stream: TextIO | None = None) -> None:
         target.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), target.fileno())
+
+
+class LogLines(logging.Handler):
+    """Says what loggers say (a warning about an image, mostly), so that their lines are as harmless as ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        say(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 def duration(seconds: float) -> str:

@@ -4,7 +4,6 @@ Written after every image, so that a run that is killed can go on, and so that a
 where exit codes are lost (OMERO shows the file beside the results).
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +14,6 @@ from nucseg.atomic import atomic_path
 
 FILE_NAME = "nucseg_run.json"
 DONE, FAILED = "done", "failed"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass

@@ -12,7 +12,7 @@ def usage(method: Method, train: bool) -> str:
 
 {image} train --in /data/images --gt /data/labels --out /out
 
-  --in FOLDER           Images (TIFF, OME-TIFF).
+  --in FOLDER           Images (TIFF, OME-TIFF, OME-Zarr).
   --gt FOLDER           Their label images, with the same names.
   --out FOLDER          Gets the model (--model FOLDER uses it), training.tsv and training.png.
   --val FOLDER          Other images to validate on; without, every tenth pair is kept back for it.

@@ -15,7 +15,7 @@ class MethodFolder:
 
     @property
     def labels(self) -> Path:
-        """One label image per input, of the same name."""
+        """One label image per input, of the same name (`nucseg.formats.label_name`)."""
         return self.path / "labels"
 
     @property

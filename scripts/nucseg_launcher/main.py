@@ -19,7 +19,7 @@ first steps:
   nucseg doctor                                   is this machine ready?
   nucseg list                                     which methods are there?
   nucseg build stardist3d                         make the method's container image (or: nucseg pull)
-  nucseg run stardist3d my_images my_results      segment a folder of TIFF images
+  nucseg run stardist3d my_images my_results      segment a folder of images
 
 nucseg COMMAND --help explains a command."""
 

@@ -132,7 +132,8 @@ def test_where_all_fail_the_output_folder_stays_empty(image: Image, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("present", "message"), [((), "is empty"), (("a.czi", "b.txt"), "no TIFF image in /data, only a.czi, b.txt")]
+    ("present", "message"),
+    [((), "is empty"), (("a.czi", "b.txt"), "no TIFF or OME-Zarr image in /data, only a.czi, b.txt")],
 )
 def test_a_folder_without_images(image: Image, tmp_path: Path, present: tuple[str, ...], message: str) -> None:
     data, out = open_folder(tmp_path / "data"), open_folder(tmp_path / "out")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, file_sha256, read_images, same_settings
+from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, read_images, same_settings
 
 SETTINGS = {
     "nucseg": "0.1.0",
@@ -71,8 +71,3 @@ def test_a_broken_record_is_no_record(path, content):
 def test_names_that_are_no_unicode(path):
     RunRecord(path, SETTINGS).add("a\udcff µ.tif", DONE)
     assert set(read_images(path)) == {"a\udcff µ.tif"}
-
-
-def test_sha256(tmp_path):
-    (tmp_path / "x").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,13 +1,19 @@
 """Which part of an array of any axes is the ZYX volume of one channel and one time point."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from nucseg.errors import NucsegError
+from nucseg.volume import Region
 
+Number = TypeVar("Number", int, float)
+
+_ALL = (slice(None), slice(None), slice(None))
 _UNNAMED = "QI"
 _NAMES = {
     "Z": "slices",
@@ -19,6 +25,12 @@ _NAMES = {
     "Q": "unnamed",
     "I": "unnamed",
 }
+
+
+class Stored(Protocol):
+    """An array in memory or on disk."""
+
+    def __getitem__(self, key: tuple[int | slice, ...], /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -44,10 +56,17 @@ class Selection:
         """Rows and columns of a slice."""
         return self.shape[self.axes.index("Y")], self.shape[self.axes.index("X")]
 
-    def apply(self, stored: np.ndarray) -> np.ndarray:
-        """The ZYX volume, a view."""
+    def apply(self, stored: Stored, region: Region = _ALL) -> np.ndarray:
+        """The ZYX volume, or a region of it; a view where the array is one in memory."""
         left = [axis for i, axis in enumerate(self.axes) if i not in self.index]
-        return stored[self._key(0, len(self.axes))].transpose([left.index(axis) for axis in "ZYX"])
+        wanted = dict(zip("ZYX", region, strict=True))
+        key = tuple(self.index.get(i, wanted.get(axis, slice(None))) for i, axis in enumerate(self.axes))
+        return stored[key].transpose([left.index(axis) for axis in "ZYX"])
+
+    def zyx(self, numbers: Sequence[Number]) -> tuple[Number, Number, Number]:
+        """Of one number per axis of the stored array (shape, chunks, edges), those of Z, Y and X."""
+        z, y, x = (numbers[self.axes.index(axis)] for axis in "ZYX")
+        return z, y, x
 
     def pages(self, count: int) -> list[int] | None:
         """The pages that hold the slices, in order, of `count` in all; None where a page is not one YX plane."""

@@ -27,12 +27,16 @@ _MICROMETRES = {
     "nanometer": 1e-3,
     "nanometre": 1e-3,
     "å": 1e-4,
+    "angstrom": 1e-4,
     "pm": 1e-6,
+    "picometer": 1e-6,
     "mm": 1e3,
     "millimeter": 1e3,
     "millimetre": 1e3,
     "cm": 1e4,
+    "centimeter": 1e4,
     "m": 1e6,
+    "meter": 1e6,
 }
 
 
@@ -93,7 +97,7 @@ def _from_ome(xml: str) -> list[float]:
     pixels = next((element for element in root.iter() if element.tag.endswith("Pixels")), None)
     attributes = {} if pixels is None else pixels.attrib
     return [
-        _micrometres(attributes.get(f"PhysicalSize{axis}"), attributes.get(f"PhysicalSize{axis}Unit", "µm"))
+        micrometres(attributes.get(f"PhysicalSize{axis}"), attributes.get(f"PhysicalSize{axis}Unit", "µm"))
         for axis in "ZYX"
     ]
 
@@ -102,9 +106,9 @@ def _from_imagej(tif: TiffFile, metadata: Mapping[str, Any]) -> list[float]:
     unit = metadata.get("unit")
     tags = tif.pages.first.tags
     return [
-        _micrometres(metadata.get("spacing"), metadata.get("zunit", unit)),
-        _micrometres(_pixel_size(tags.valueof("YResolution")), metadata.get("yunit", unit)),
-        _micrometres(_pixel_size(tags.valueof("XResolution")), unit),
+        micrometres(metadata.get("spacing"), metadata.get("zunit", unit)),
+        micrometres(_pixel_size(tags.valueof("YResolution")), metadata.get("yunit", unit)),
+        micrometres(_pixel_size(tags.valueof("XResolution")), unit),
     ]
 
 
@@ -115,8 +119,8 @@ def _pixel_size(resolution: Any) -> float | None:
     return float(resolution[1] / resolution[0])
 
 
-def _micrometres(value: Any, unit: Any) -> float:
-    """A length in µm, 0 for anything that is not one. ImageJ allows a negative distance of slices."""
+def micrometres(value: Any, unit: Any) -> float:
+    """A length in µm, positive (ImageJ allows a negative distance of slices); 0 for anything that is not one."""
     try:
         length = abs(float(value)) * _MICROMETRES.get(str(unit).strip().lower(), 0.0)
     except (TypeError, ValueError):

@@ -53,7 +53,7 @@ def find_pairs(images: Path, labels: Path, percentiles: tuple[float, float] = PE
     Parameters
     ----------
     images, labels : pathlib.Path
-        Folders of TIFF files.
+        Folders of TIFF or OME-Zarr images.
     percentiles : tuple of float
         Percentiles of the intensities that normalisation maps to 0 and 1.
 
@@ -83,7 +83,9 @@ def find_pairs(images: Path, labels: Path, percentiles: tuple[float, float] = PE
             USAGE,
         )
     if not pairs:
-        raise NucsegError(f"no TIFF image in {images}", "name the folder that holds the training images", USAGE)
+        raise NucsegError(
+            f"no TIFF or OME-Zarr image in {images}", "name the folder that holds the training images", USAGE
+        )
     return pairs
 
 

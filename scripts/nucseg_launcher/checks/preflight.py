@@ -40,7 +40,9 @@ def disk_space(images: Sequence[Path], out: Path) -> Finding:
     Labels are 16-bit and compress well, often 20 to 1; as much as the images themselves is plenty,
     and with less than a tenth of it the run would end in the middle.
     """
-    plenty = sum(image.stat().st_size for image in images) + SMALL
+    from nucseg.formats import size_on_disk
+
+    plenty = sum(size_on_disk(image) for image in images) + SMALL
     place = next(folder for folder in (out, *out.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     message = f"{size_text(free)} free for {out}, up to {size_text(plenty)} needed"

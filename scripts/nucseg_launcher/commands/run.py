@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from nucseg_launcher.settings import check_settings, parse_memory, split_setting
 from nucseg_launcher.units import count_text
 
 DESCRIPTION = """\
-Segment every TIFF and OME-TIFF image of the folder IN with one method.
+Segment every TIFF, OME-TIFF and OME-Zarr image of the folder IN with one method.
 
 For each image, OUT gets a label image of the same name (each nucleus has its own number), a table with
 one line per nucleus, and pictures with the outlines. The images themselves are never changed."""
@@ -82,6 +83,7 @@ def add_run_options(parser: argparse.ArgumentParser, settings: str) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Check, run, record, and say where the results are."""
     from nucseg.folders import check_apart, find_ground_truth, find_images, prepare_output
+    from nucseg.formats import label_name
     from nucseg_launcher import launch
     from nucseg_launcher.checks import preflight
     from nucseg_launcher.engines import choose_engine
@@ -101,7 +103,7 @@ def execute(args: argparse.Namespace) -> int:
     images, _ = find_images(in_dir)
     if gt_dir:
         find_ground_truth(gt_dir, images)
-    check_earlier(folder, [image.name for image in images], args.resume)
+    check_earlier(folder, [label_name(image) for image in images], args.resume)
 
     engine, note = choose_engine(args.engine)
     if note:
@@ -128,8 +130,8 @@ def execute(args: argparse.Namespace) -> int:
         return _run(engine, job, out, [image.name for image in images])
 
 
-def check_earlier(folder: MethodFolder, images: list[str], resume: bool) -> None:
-    """Refuse to mix the results of two runs.
+def check_earlier(folder: MethodFolder, names: Sequence[str], resume: bool) -> None:
+    """Refuse to mix the results of two runs; `names` are those of the label images that this one makes.
 
     A user expects neither that finished labels are overwritten nor that they are kept silently, so
     a folder that holds some needs ``--resume``. A run that came to nothing leaves nothing to keep.
@@ -148,7 +150,7 @@ def check_earlier(folder: MethodFolder, images: list[str], resume: bool) -> None
             "--resume to do only what is missing, or another output folder",
             USAGE,
         )
-    strange = sorted(there - set(images))
+    strange = sorted(there - set(names))
     if strange:
         raise NucsegError(
             f"{folder.path} holds labels of images that are not in the input folder: {', '.join(strange[:3])}",

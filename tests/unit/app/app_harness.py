@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+import zarr
 
 from nucseg import app
 
@@ -20,13 +21,31 @@ TRUTH[2:6, 4:12, 4:12] = 1
 TRUTH[2:6, 18:28, 18:28] = 2
 
 
-def write_image(path, seed=0):
+def image(seed=0):
     noise = np.random.default_rng(seed).poisson(10, TRUTH.shape)
+    return (noise + 200 * (TRUTH > 0)).astype(np.uint16)
+
+
+def write_image(path, seed=0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = (noise + 200 * (TRUTH > 0)).astype(np.uint16)
     tifffile.imwrite(
-        path, image, imagej=True, resolution=(2, 2), metadata={"axes": "ZYX", "spacing": 1.0, "unit": "um"}
+        path, image(seed), imagej=True, resolution=(2, 2), metadata={"axes": "ZYX", "spacing": 1.0, "unit": "um"}
     )
+
+
+def write_zarr(path, data, scale=(1.0, 0.5, 0.5), unit="micrometer", zarr_format=2):
+    """An OME-Zarr image, version 0.4 or (Zarr format 3) 0.5, ZYX or with channels in front."""
+    names = "czyx"[-data.ndim :]
+    axes = [{"name": name, "type": "channel" if name == "c" else "space"} for name in names]
+    axes = [axis if axis["name"] == "c" else {**axis, "unit": unit} for axis in axes]
+    scales = [{"type": "scale", "scale": [*[1.0] * (data.ndim - 3), *scale]}]
+    multiscale = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scales}]}
+    group = zarr.open_group(path, mode="w", zarr_format=zarr_format)
+    group.create_array("0", data=data, chunks=(*[1] * (data.ndim - 3), 4, 16, 16))
+    if zarr_format == 2:
+        group.attrs["multiscales"] = [{"version": "0.4", **multiscale}]
+    else:
+        group.attrs["ome"] = {"version": "0.5", "multiscales": [multiscale]}
 
 
 def run(folders, *words):

@@ -124,7 +124,7 @@ def test_folders_that_cannot_be(folders, tmp_path, capsys):
         (2, "is a file", ["--in", tmp_path / "file", "--out", out]),
         (2, "is empty", ["--in", tmp_path / "empty", "--out", out]),
         (2, "is empty", ["--in", tmp_path / "hidden", "--out", out]),
-        (2, "no TIFF image in", ["--in", tmp_path / "other", "--out", out]),
+        (2, "no TIFF or OME-Zarr image in", ["--in", tmp_path / "other", "--out", out]),
         (2, "c.nd2, d.png", ["--in", tmp_path / "other", "--out", out]),
         (2, "is a file", ["--in", source, "--out", tmp_path / "file"]),
         (2, "lies in, the input folder", ["--in", source, "--out", source]),

@@ -83,7 +83,7 @@ def test_info_tells_default_range_and_choices_of_every_parameter(nucseg):
         (["run", "threshold", "{absent}", "{out}"], 2, "the input folder {absent} does not exist", "spelling"),
         (["run", "threshold", "{image}", "{out}"], 2, "is a file", "folder it lies in"),
         (["run", "threshold", "{empty}", "{out}"], 2, "is empty", "put .tif"),
-        (["run", "threshold", "{text}", "{out}"], 2, "no TIFF image", "convert"),
+        (["run", "threshold", "{text}", "{out}"], 2, "no TIFF or OME-Zarr image", "convert"),
         (["run", "threshold", "{images}", "{images}/out"], 2, "lies in, the input folder", "outside"),
         (["run", "threshold", "{images}", "{out}", "--gt", "{empty}"], 2, "no image has a ground truth", "file name"),
         (
