@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tifffile import TiffFile, TiffPage
 
-from nucseg.formats.tiff import read_labels
+from nucseg.formats.reading import read_labels
 from nucseg.volume import Shape
 
 _SLAB_VOXELS = 1 << 24
