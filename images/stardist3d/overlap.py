@@ -21,7 +21,6 @@ import numpy as np
 from images.stardist3d.polyhedron import (
     UNSTRETCHED,
     common_sphere,
-    compiled,
     edges,
     inner_radius,
     invert,
@@ -29,6 +28,7 @@ from images.stardist3d.polyhedron import (
     touch,
     triangle,
 )
+from nucseg.compiled import compiled
 
 KEEPS, SUPPRESSES, OPEN = 0, 1, 2
 

@@ -5,24 +5,12 @@ triangles between them, `determinants` those of each triangle's three rays. Trip
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import njit
+
+from nucseg.compiled import compiled
 
 UNSTRETCHED = np.ones(3)
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile with numba on first use, and keep the result on disk where there is a place for it.
-
-    Only scalar code is used here: array expressions and reductions multiply the time of compilation.
-    """
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # numba found no writable folder
-        return njit(nogil=True, error_model="numpy")(function)
 
 
 @compiled

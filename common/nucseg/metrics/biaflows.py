@@ -1,7 +1,7 @@
 """The four numbers that BIAFLOWS reports for object segmentation, under its names and by its definitions.
 
-Source: ``biaflows/metrics/compute_metrics.py`` of biaflows-utilities 0.9, class ObjSeg. It has DC and AHD from VISCERAL's
-EvaluateSegmentation (Taha & Hanbury 2015), and mAP from Caicedo et al. 2019.
+Source: ``biaflows/metrics/compute_metrics.py`` of biaflows-utilities 0.9, class ObjSeg. It has DC and AHD from
+VISCERAL's EvaluateSegmentation (Taha & Hanbury 2015), and mAP from Caicedo et al. 2019.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nucseg.runs import Groups, find_runs, slabs
+from nucseg.runs import Groups
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Objects:
 
 
 def locate(labels: np.ndarray) -> Objects:
-    """Find all objects of a ZYX label image, slab by slab and run by run along X.
+    """Find all objects of a ZYX label image, run by run along X.
 
     The volume may be a memory map and labels as large as 2**32 - 1.
 
@@ -50,24 +50,14 @@ def locate(labels: np.ndarray) -> Objects:
     >>> found.labels.tolist(), found.sizes.tolist(), found.centroids.tolist()
     ([4, 9], [1, 3], [[0.0, 0.0, 4.0], [0.0, 0.0, 2.0]])
     """
-    parts = [_slab(labels, planes) for planes in slabs(labels)]
-    rows = np.concatenate([part for part in parts if len(part)] or [np.empty((0, 11), np.int64)])
-    numbers, sums, low, high = _gather(rows[:, 0], rows[:, 1:5], rows[:, 5:8], rows[:, 8:])
-    return Objects(numbers, sums[:, 0], sums[:, 1:] / (2 * sums[:, :1]), low, high)
+    if labels.ndim != 3 or labels.dtype.kind not in "uib":
+        raise ValueError(f"labels are integers in ZYX, not {labels.dtype} in {labels.ndim} dimensions")
+    from nucseg.metrics.run_sums import Sums, add_objects, sign_bit, unsigned
 
-
-def _slab(labels: np.ndarray, planes: slice) -> np.ndarray:
-    """Per object: label, size, twice the sums of its coordinates, first and last corner."""
-    runs = find_runs(np.ascontiguousarray(labels[planes]), planes.start)
-    last = runs.first.copy()
-    last[:, 2] += runs.lengths - 1
-    sums = np.column_stack([runs.lengths, (runs.first + last) * runs.lengths[:, None]])
-    return np.column_stack(_gather(runs.labels, sums, runs.first, last))
-
-
-def _gather(
-    numbers: np.ndarray, sums: np.ndarray, first: np.ndarray, last: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One row per number: what belongs to it added up, the lowest of `first` and the highest of `last`."""
-    groups = Groups(numbers)
-    return groups.labels, groups.total(sums), groups.lowest(first), groups.highest(last)
+    found = Sums(add_objects, columns=10)
+    found.add(labels.shape, lambda part: (unsigned(labels[part]), part.start, np.uint64(sign_bit(labels))))
+    numbers, rows = found.rows()
+    groups = Groups(numbers.astype(np.int64))
+    sums = groups.total(rows[:, :4])
+    centroids = sums[:, 1:] / (2 * sums[:, :1])
+    return Objects(groups.labels, sums[:, 0], centroids, groups.lowest(rows[:, 4:7]), groups.highest(rows[:, 7:]))

@@ -1,11 +1,10 @@
 """How many voxels each pair of objects of two label images shares: one pass that feeds all scores."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-
-_SLAB_VOXELS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ class OverlapTable:
 def overlap_table(gt: np.ndarray, pred: np.ndarray) -> OverlapTable:
     """Count the common voxels of all objects.
 
-    Slab by slab, and only where a run of equal pairs along X begins: little memory beyond the two
-    inputs, which may be memory maps.
+    One pass that looks something up only where a run of equal pairs along X begins (`nucseg.metrics.run_sums`):
+    little memory beyond the two inputs, which may be memory maps.
 
     Parameters
     ----------
@@ -72,13 +71,20 @@ def overlap_of_blocks(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Overla
 
     Labels hold for the whole volume. Only one block has to be in memory.
     """
-    keys, counts, voxels = np.empty(0, np.uint64), np.empty(0, np.int64), 0
+    from nucseg.metrics.run_sums import Sums, add_pairs, sign_bit, unsigned
+
+    sums, voxels = Sums(add_pairs, columns=1), 0
     for gt, pred in blocks:
         _check(gt, pred)
         voxels += gt.size
-        for slab_keys, slab_counts in _slabs(gt, pred):
-            keys, counts = _sum_up(np.concatenate([keys, slab_keys]), np.concatenate([counts, slab_counts]))
-    return _table(keys, counts, voxels)
+        signs = sign_bit(gt) << 32 | sign_bit(pred)
+
+        def planes(part: slice, gt: np.ndarray = gt, pred: np.ndarray = pred, signs: int = signs) -> tuple[Any, ...]:
+            return unsigned(gt[part]).ravel(), unsigned(pred[part]).ravel(), np.uint64(signs)
+
+        sums.add(gt.shape, planes)
+    keys, rows = sums.rows()
+    return _table(*_sum_up(keys, rows[:, 0]), voxels)
 
 
 def _check(gt: np.ndarray, pred: np.ndarray) -> None:
@@ -104,31 +110,6 @@ def _table(keys: np.ndarray, counts: np.ndarray, voxels: int) -> OverlapTable:
         counts[both],
         voxels,
     )
-
-
-def _slabs(gt: np.ndarray, pred: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Packed pairs (one side at least is an object) and their voxels, slab by slab."""
-    if not gt.size:
-        return
-    planes = max(1, _SLAB_VOXELS // gt[0].size)
-    for z in range(0, len(gt), planes):
-        a, b = np.ravel(gt[z : z + planes]), np.ravel(pred[z : z + planes])
-        begins = np.empty(a.size, bool)
-        begins[0] = True
-        np.not_equal(a[1:], a[:-1], out=begins[1:])
-        begins[1:] |= b[1:] != b[:-1]
-        starts = np.flatnonzero(begins)
-        lengths = np.diff(starts, append=a.size)
-        yield _sum_up(*_packed(a[starts], b[starts], lengths))
-
-
-def _packed(a: np.ndarray, b: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    for labels in (a, b):
-        if (labels.dtype.kind == "i" and labels.min() < 0) or labels.max() > 0xFFFFFFFF:
-            raise ValueError("labels must lie between 0 and 4294967295")
-    objects = (a != 0) | (b != 0)
-    keys = (a[objects].astype(np.uint64) << np.uint64(32)) | b[objects].astype(np.uint64)
-    return keys, lengths[objects]
 
 
 def _sum_up(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from nucseg.metrics.objects import locate
 
 
 def test_sizes_centroids_and_boxes(apart, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nucseg.runs._SLAB_VOXELS", 3 * 64 * 64 + 5)
+    monkeypatch.setattr("nucseg.metrics.run_sums._SLAB_VOXELS", 3 * 64 * 64 + 5)
     objects = locate(apart.pred)
     assert objects.labels.tolist() == np.unique(apart.pred)[1:].tolist()
     for k, label in enumerate(objects.labels):

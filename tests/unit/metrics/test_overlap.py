@@ -7,7 +7,7 @@ from nucseg.metrics.overlap import overlap_of_blocks, overlap_table
 
 
 def test_table_equals_a_dense_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nucseg.metrics.overlap._SLAB_VOXELS", 300)
+    monkeypatch.setattr("nucseg.metrics.run_sums._SLAB_VOXELS", 300)
     rng = np.random.default_rng(0)
     gt, pred = rng.integers(0, 9, (7, 11, 13)), rng.integers(0, 12, (7, 11, 13)).astype(np.uint8)
     gt[gt == 4] = 0
@@ -33,6 +33,27 @@ def test_more_than_65535_objects_and_large_labels(shape: tuple[int, int, int]) -
     assert (table.common == 1).all()
     assert (table.iou == 1).all()
     np.testing.assert_array_equal(table.true_labels[table.true_index] + table.pred_labels[table.pred_index], 2**32 - 1)
+
+
+@pytest.mark.parametrize(("true_type", "pred_type"), [("bool", "uint16"), ("int16", "int64"), ("uint32", "int8")])
+def test_types_and_orders_of_axes_do_not_matter(true_type: str, pred_type: str) -> None:
+    rng = np.random.default_rng(2)
+    gt, pred = rng.integers(0, 2, (5, 9, 40)).repeat(3, axis=2), rng.integers(0, 100, (5, 9, 120))
+    expected = overlap_table(gt, pred)
+    same = overlap_table(gt.astype(true_type), pred.astype(pred_type))
+    turned = overlap_table(gt.astype(true_type).T, np.asfortranarray(pred.astype(pred_type)).T)
+    for name, value in vars(expected).items():
+        np.testing.assert_array_equal(value, getattr(same, name), err_msg=name)
+        np.testing.assert_array_equal(value, getattr(turned, name), err_msg=name)
+
+
+@pytest.mark.parametrize("labels", ["int8", "int16", "int32", "int64"])
+def test_labels_below_0_are_found_wherever_they_are(labels: str) -> None:
+    gt, pred = np.ones((2, 3, 4), labels), np.ones((2, 3, 4), np.uint16)
+    gt[1, 2, 3] = -1
+    for pair in ((gt, pred), (pred, gt)):
+        with pytest.raises(ValueError, match="between"):
+            overlap_table(*pair)
 
 
 def test_memory_maps_are_read_in_slabs(tmp_path: Path) -> None:
