@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from app_harness import write_zarr
 from container_harness import Finished, Image, files, nuclei, open_folder, record, write_ome
 
 pytestmark = pytest.mark.needs("docker")
@@ -16,6 +17,7 @@ OME = "embryo 3 (left) [a].ome.tif"
 IMAGEJ = "ядро 细胞核 µ.tif"
 BARE = "bare.TIFF"
 NAMES = {OME, IMAGEJ, BARE}
+ZARR, ZARR_LABELS = "x.lif [2].zarr", "x.lif [2].tif"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def run(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Run:
     resolution = {"resolution": (0.8, 0.8), "metadata": {"spacing": 1.25, "unit": "um", "axes": "ZYX"}}
     tifffile.imwrite(data / IMAGEJ, volume[:16, :48, :48], imagej=True, **resolution)
     tifffile.imwrite(data / BARE, volume[:16, :48, :48].astype(np.float32), metadata=None)
+    write_zarr(data / ZARR, volume[None, :16, :48, :48], scale=(1.25, 1.25, 1.25), zarr_format=3)
     tifffile.imwrite(gt / BARE, (volume[:16, :48, :48] > 1000).astype(np.uint8), metadata=None)
     # What macOS, editors and people leave in a folder.
     (data / f"._{OME}").write_bytes(b"\0\5\26\7")
@@ -56,7 +59,7 @@ def run(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_one_output_for_each_input_with_its_exact_name(run: Run) -> None:
     assert run.done.code == 0, run.done.out + run.done.err
-    assert files(run.out) == NAMES | {"nucseg_run.json"}
+    assert files(run.out) == NAMES | {ZARR_LABELS, "nucseg_run.json"}
     assert "notes.txt" in run.done.out
     assert ".hidden" not in run.done.out
 
@@ -75,6 +78,11 @@ def test_labels_are_what_every_consumer_reads(run: Run) -> None:
         # Consecutive, 0 for the background.
         assert np.array_equal(np.unique(labels), np.arange(labels.max() + 1))
         assert labels.max() == record(run.out)[name]["nuclei"]
+
+
+def test_an_ome_zarr_folder_is_an_image_like_any_other(run: Run) -> None:
+    assert (run.out / ZARR_LABELS).read_bytes() == (run.out / IMAGEJ).read_bytes()
+    assert record(run.out)[ZARR]["voxel_size_um"] == [1.25, 1.25, 1.25]
 
 
 def test_nuclei_are_found(run: Run) -> None:
