@@ -45,7 +45,7 @@ image: setup ## build one method's image: METHOD=stardist3d
 base-rootfs: ## make the base image from Debian packages, where no registry can be reached
 	@scripts/base_rootfs.sh
 
-descriptors: setup ## write descriptors/*.json from each method's parameters
+descriptors: setup ## write descriptors/ from each method's parameters, in every dialect
 	@$(BIN)/python scripts/make_descriptors.py
 
 clients: $(CLIENTS_READY) ## the programs that read our descriptors, in .venv-clients, for the tests

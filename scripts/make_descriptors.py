@@ -1,10 +1,14 @@
-"""Write descriptors/<method>.json for every method of images/; with --check, only say what differs."""
+"""Write descriptors/ for every method of images/, in every dialect; with --check, only say what differs."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from nucseg.descriptor import check_descriptor, descriptor_text, make_descriptor
+import yaml
+
+from nucseg.descriptors import DIALECTS
 from nucseg.method import list_methods, load_method, root_folder
 
 
@@ -18,18 +22,28 @@ def main(argv: list[str] | None = None) -> int:
     faults = []
     for name in list_methods():
         method = load_method(name)
-        faults += [f"{name}: {fault}" for fault in check_descriptor(make_descriptor(method))]
-        wanted[args.folder / f"{name}.json"] = descriptor_text(method)
+        for key, dialect in DIALECTS.items():
+            descriptor = dialect.make(method)
+            faults += [f"{name} ({key}): {fault}" for fault in (dialect.check(descriptor) if dialect.check else ())]
+            path = args.folder / dialect.file.format(name)
+            wanted[path] = write(descriptor, path.suffix)
     if args.check:
         faults += [f"{path} is not up to date: make descriptors" for path in wanted if _content(path) != wanted[path]]
-        extra = sorted(set(args.folder.glob("*.json")) - set(wanted))
-        faults += [f"{path} belongs to no method" for path in extra if not path.name.endswith(".schema.json")]
+        there = {path for dialect in DIALECTS.values() for path in args.folder.glob(dialect.file.format("*"))}
+        faults += [f"{path} belongs to no method" for path in sorted(there - set(wanted))]
     else:
-        args.folder.mkdir(parents=True, exist_ok=True)
         for path, text in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
     print("\n".join(faults), end="\n" * bool(faults), file=sys.stderr)
     return 1 if faults else 0
+
+
+def write(descriptor: dict[str, Any], suffix: str) -> str:
+    """A descriptor as the text of a ``.json`` or ``.yaml`` file; floats keep their decimal point."""
+    if suffix == ".json":
+        return json.dumps(descriptor, indent=2, ensure_ascii=False) + "\n"
+    return yaml.safe_dump(descriptor, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _content(path: Path) -> str | None:

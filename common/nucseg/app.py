@@ -76,9 +76,9 @@ def _run(words: Sequence[str]) -> int:
         say(usage(method, train=words[0] == "train"))
         return 0
     if quick == "describe":
-        from nucseg.descriptor import descriptor_text
+        from nucseg.descriptors.cytomine import text
 
-        say(descriptor_text(method).rstrip())
+        say(text(method).rstrip())
         return 0
     request = cli.parse(words, method)
     for warning in request.warnings:

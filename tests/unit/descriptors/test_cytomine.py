@@ -1,22 +1,14 @@
-"""Descriptors: what is generated is good, and each of many ways to spoil one is noticed."""
+"""The descriptor of BIAFLOWS and Cytomine: what is generated is good, and each of many ways to spoil it is noticed."""
 
 import json
-import os
 import re
-import runpy
-import subprocess
-import sys
 from copy import deepcopy
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import pytest
 
-from nucseg.descriptor import check_descriptor, descriptor_text, make_descriptor
-from nucseg.method import list_methods, load_method
+from nucseg.descriptors.cytomine import check, make, text
 from nucseg.params import CommonParams, parameter
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -32,7 +24,7 @@ class Method:
     params, train_params = Params, Params
 
 
-GOOD = make_descriptor(Method())
+GOOD = make(Method())
 
 
 def entry(descriptor, name):
@@ -40,7 +32,7 @@ def entry(descriptor, name):
 
 
 def test_the_generated_one_is_good():
-    assert check_descriptor(GOOD) == []
+    assert check(GOOD) == []
 
 
 def test_every_parameter_is_there_with_its_type_and_default():
@@ -54,16 +46,16 @@ def test_every_parameter_is_there_with_its_type_and_default():
 
 
 def test_floats_keep_their_point_and_integers_have_none():
-    text = descriptor_text(Method())
-    assert json.loads(text) == GOOD
+    written = text(Method())
+    assert json.loads(written) == GOOD
     for item in fields(Params):
-        written = re.search(rf'"id": "{item.name}".*?"default-value": ([^,\n]+)', text, re.DOTALL)[1]
+        default = re.search(rf'"id": "{item.name}".*?"default-value": ([^,\n]+)', written, re.DOTALL)[1]
         if item.type is float:
-            assert "." in written
+            assert "." in default
         if item.type is int:
-            assert re.fullmatch(r"-?\d+", written)
-    assert '"minimum": 0.0' in text
-    assert '"maximum": 1.0' in text
+            assert re.fullmatch(r"-?\d+", default)
+    assert '"minimum": 0.0' in written
+    assert '"maximum": 1.0' in written
 
 
 def test_cytomine_fills_in_the_line():
@@ -187,44 +179,6 @@ SPOILT = {
 def test_spoilt_descriptors_are_noticed(way):
     descriptor = deepcopy(GOOD)
     SPOILT[way](descriptor)
-    faults = check_descriptor(descriptor)
+    faults = check(descriptor)
     assert faults
     assert all(": " in fault for fault in faults)
-
-
-@pytest.mark.skipif("NUCSEG_SHARED" not in os.environ, reason="for maintainers: compares with the consumers' checker")
-@pytest.mark.parametrize("way", [None, *SPOILT])
-def test_agrees_with_the_consumers_checker(way, tmp_path):
-    descriptor = deepcopy(GOOD)
-    if way:
-        SPOILT[way](descriptor)
-    (tmp_path / "d.json").write_text(json.dumps(descriptor))
-    tool = Path(os.environ["NUCSEG_SHARED"]) / "tools" / "check_descriptor.py"
-    code = subprocess.run([sys.executable, tool, "--strict", tmp_path / "d.json"], capture_output=True).returncode
-    # Ours is stricter in a few places, never more lenient.
-    assert code == 0 or check_descriptor(descriptor)
-
-
-@pytest.mark.parametrize("name", list_methods(REPOSITORY))
-def test_the_committed_descriptor_is_the_generated_one(name, monkeypatch):
-    monkeypatch.delenv("NUCSEG_ROOT", raising=False)
-    committed = (REPOSITORY / "descriptors" / f"{name}.json").read_text("utf-8")
-    assert committed == descriptor_text(load_method(name)), "make descriptors"
-    assert check_descriptor(json.loads(committed)) == []
-
-
-def test_make_descriptors_writes_and_compares(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("NUCSEG_ROOT", str(REPOSITORY / "tests" / "methods"))
-    main = runpy.run_path(str(REPOSITORY / "scripts" / "make_descriptors.py"))["main"]
-    folder = ["--folder", str(tmp_path)]
-    assert main(["--check", *folder]) == 1
-    assert main(folder) == 0
-    assert main(["--check", *folder]) == 0
-    file = tmp_path / "threshold.json"
-    file.write_text(file.read_text().replace("0.0", "0"))
-    capsys.readouterr()
-    assert main(["--check", *folder]) == 1
-    assert "threshold.json is not up to date" in capsys.readouterr().err
-    main(folder)
-    (tmp_path / "gone.json").write_text("{}")
-    assert main(["--check", *folder]) == 1
