@@ -154,7 +154,7 @@ def _with_scale_bar(picture: np.ndarray, micrometres: float) -> np.ndarray:
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = picture.shape[:2]
-    length = _round_length(width * micrometres / 4)
+    length = round_length(width * micrometres / 4)
     pixels = round(length / micrometres)
     if height < 60 or pixels < 20:
         return picture
@@ -174,7 +174,13 @@ def _with_scale_bar(picture: np.ndarray, micrometres: float) -> np.ndarray:
     return np.asarray(image)
 
 
-def _round_length(length: float) -> float:
-    """The largest of 1, 2 and 5 times a power of 10 that is not above `length`."""
+def round_length(length: float) -> float:
+    """The largest of 1, 2 and 5 times a power of 10 that is not above `length`.
+
+    Examples
+    --------
+    >>> round_length(34.0), round_length(0.9)
+    (20.0, 0.5)
+    """
     power = 10.0 ** np.floor(np.log10(length))
     return float(max(step * power for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))

@@ -1,0 +1,104 @@
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import tifffile
+from report_example import write_example
+
+from nucseg.errors import NucsegError
+from nucseg_launcher.layout import OutFolder
+from nucseg_launcher.report import write_report
+from nucseg_launcher.report.comparison import read_comparison
+from nucseg_launcher.report.gallery import gallery_of
+
+
+def words(page: Path) -> str:
+    """The text of a page, without its style and script."""
+    html = re.sub(r"<(style|script).*?</\1>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", html))
+
+
+def test_the_page_loads_nothing_and_is_small(example: OutFolder) -> None:
+    page = write_report(example)
+
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page.read_text(encoding="utf-8"))
+    assert "url(" not in page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 1_000_000
+    assert list(example.path.glob(".*.part")) == []
+
+
+def test_commands_citations_and_causes_are_on_the_page(example: OutFolder) -> None:
+    text = words(write_report(example))
+
+    assert "docker run --rm nucseg/half:v0.1.0 --in /data --out /out" in text
+    assert "Euclid, Elements" in text
+    assert "the container needed more memory than there is. Try: --memory 8g" in text
+    assert "Take exact" in text
+
+
+def test_a_run_of_one_method_without_ground_truth_has_a_report(tmp_path: Path) -> None:
+    text = words(write_report(write_example(tmp_path, ground_truth=False, methods=("half",))))
+
+    assert "Half on 2 volumes" in text
+    assert "6 nuclei" in text
+    for absent in ("F1", "IoU", "Ground truth", "Agreement", "disagree", "best value"):
+        assert absent not in text
+
+
+def test_without_the_images_the_outlines_are_shown(example: OutFolder) -> None:
+    shutil.rmtree(Path(read_comparison(example)["input"]))
+
+    page = write_report(example)
+
+    assert "The image itself is not shown: there is no" in words(page)
+    assert "data:image" not in page.read_text(encoding="utf-8")
+    assert page.read_text(encoding="utf-8").count('class="outline') > 10
+
+
+def test_a_label_image_that_cannot_be_read_is_told(example: OutFolder) -> None:
+    (example.method("half").labels / "first.tif").write_bytes(b"II*\0")
+
+    assert "The outline of half is not shown" in words(write_report(example))
+
+
+def test_a_damaged_plane_is_told_and_the_others_are_shown(example: OutFolder) -> None:
+    path = example.method("half").labels / "first.tif"
+    with tifffile.TiffFile(path) as tif:
+        offset = tif.pages[2].dataoffsets[0]
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * 8)
+
+    page = write_report(example)
+
+    assert "The outline of half has planes that cannot be read" in words(page)
+    assert page.read_text(encoding="utf-8").count('data-method="half"') == 3
+
+
+def test_names_are_no_markup(example: OutFolder) -> None:
+    comparison = json.loads(example.comparison.read_text(encoding="utf-8"))
+    comparison["methods"][0]["title"] = "<script>alert(1)</script>"
+    comparison["warnings"] = ["</style><b>bold</b>"]
+    example.comparison.write_text(json.dumps(comparison), encoding="utf-8")
+
+    html = write_report(example).read_text(encoding="utf-8")
+
+    assert "<script>alert" not in html
+    assert "<b>bold" not in html
+
+
+def test_pictures_stop_where_the_page_is_full(example: OutFolder) -> None:
+    comparison = read_comparison(example)
+    sizes = [pictures.size for pictures in gallery_of(example, comparison)]
+
+    shown = gallery_of(example, comparison, most_bytes=sum(sizes) - 1)
+
+    assert len(sizes) == 2
+    assert [pictures.volume["name"] for pictures in shown] == ["first.tif"]
+
+
+def test_without_a_comparison_there_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(NucsegError, match="no comparison"):
+        write_report(OutFolder(tmp_path))
