@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from nucseg import __version__, cli
+from nucseg.descriptors import DIALECTS
 from nucseg.method import list_methods, load_method
 
 pytestmark = pytest.mark.needs("clients")
@@ -37,9 +38,10 @@ def submit(client, tmp_path, monkeypatch):
     return submit
 
 
+@pytest.mark.parametrize("dialect", ["cytomine", "biomero", "bilayers"])
 @pytest.mark.parametrize("name", list_methods())
-def test_its_job_says_the_defaults(name, submit, tmp_path, monkeypatch):
-    words = submit(f"descriptors/{name}.json")
+def test_its_job_says_the_defaults(name, dialect, submit, tmp_path, monkeypatch):
+    words = submit(f"descriptors/{DIALECTS[dialect].file.format(name)}")
     assert words[:3] == ["run", "--nv", f"my-scratch/singularity_images/workflows/{name}/{name}_v{__version__}.sif"]
     monkeypatch.chdir(tmp_path)
     method = load_method(name)

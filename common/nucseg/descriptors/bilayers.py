@@ -116,9 +116,9 @@ def check(descriptor: dict[str, Any]) -> list[str]:
 
 
 def _check_top(descriptor: dict[str, Any]) -> Iterator[str]:
-    cited = descriptor.get("citations") or [{}]
     # BIOMERO takes name and description of the workflow from the first one.
-    yield from (f"citations: {fault}" for entry in cited for fault in check_texts(entry, ("name", "description")))
+    for entry in descriptor.get("citations") or [{}]:
+        yield from (f"citations: {fault}" for fault in check_texts(entry, ("name", "license", "description")))
     image = descriptor.get("docker_image") or {}
     yield from (f"docker_image: {fault}" for fault in check_texts(image, ("org", "name", "tag", "platform")))
     if not str(image.get("tag")).endswith("-bilayers"):

@@ -32,6 +32,7 @@ KEYS = {
 def make(method: Method) -> dict[str, Any]:
     """The descriptor of a method as the dictionary to be written as JSON."""
     params = parameters(method.params)
+    needed = method.resources
     # Formats in which BIOMERO hands images over; if zarr were named it would hand over nothing else.
     images = {**_frame(*IMAGES), "type": "image", "format": ["tif", "tiff"], "sub-type": ["grayscale"]}
     labels = {**_frame(*LABELS), "type": "image", "format": ["tif"], "sub-type": ["label"]}
@@ -43,7 +44,14 @@ def make(method: Method) -> dict[str, Any]:
         "citations": citations(method),
         "problem-class": "object-segmentation",
         "container-image": {"image": f"nucseg/{method.name}", "type": "oci"},
-        "configuration": {"resources": {"networking": False, "gpu": False}},
+        "configuration": {
+            "resources": {
+                "networking": False,
+                "ram-min": 1024 * needed.memory_gb,
+                "cores-min": needed.cores,
+                "gpu": needed.gpu,
+            }
+        },
         "command-line": command_line(item.name for item in params),
         "inputs": [images | {"set-by-server": True, "optional": False}, *(_input(item) for item in params)],
         "outputs": [labels | {"set-by-server": True, "optional": False}],
@@ -96,8 +104,8 @@ def _check_top(descriptor: dict[str, Any]) -> Iterator[str]:
     yield from (f"{key}: BIOMERO does not know it" for key in sorted(descriptor.keys() - KEYS))
     if descriptor.get("schema-version") != SCHEMA:
         yield f"schema-version: must be {SCHEMA}"
-    if not descriptor.get("citations"):
-        yield "citations: there must be one"
+    for entry in descriptor.get("citations") or [{}]:
+        yield from (f"citations: {fault}" for fault in check_texts(entry, ("name", "license", "description")))
     if descriptor.get("problem-class") != "object-segmentation":
         yield "problem-class: must be object-segmentation"
     outputs = descriptor.get("outputs")

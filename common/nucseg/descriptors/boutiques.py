@@ -21,6 +21,7 @@ def make(method: Method) -> dict[str, Any]:
     """The descriptor of a method as the dictionary to be written as JSON."""
     params = parameters(method.params)
     doi = papers(method)[0].doi
+    needed = method.resources
     inputs = [
         _frame(*IMAGES) | {"type": "File", "optional": False},
         # Text, because it need not exist before.
@@ -48,6 +49,11 @@ def make(method: Method) -> dict[str, Any]:
                 "path-template": f"[{LABELS[0].upper()}]",
             }
         ],
+        "suggested-resources": {
+            "cpu-cores": needed.cores,
+            "ram": needed.memory_gb,
+            "walltime-estimate": 60 * needed.minutes,
+        },
         "error-codes": [{"code": code, "description": text} for code, text in EXIT_CODES.items()],
         "tags": {"domain": ["bioimage analysis", "segmentation"]},
     }

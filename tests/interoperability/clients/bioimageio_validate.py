@@ -9,7 +9,11 @@ from bioimageio.spec import ValidationContext, validate_format
 
 def validate(description: Any) -> dict[str, Any]:
     """One description; files and addresses in it are not looked up."""
-    summary = validate_format(description, context=ValidationContext(perform_io_checks=False))
+    try:
+        summary = validate_format(description, context=ValidationContext(perform_io_checks=False))
+    # It has no summary of a description without its type or format.
+    except ValueError as error:
+        return {"status": "failed", "type": None, "errors": [str(error)]}
     errors = [f"{error.loc}: {error.msg}" for detail in summary.details for error in detail.errors]
     return {"status": summary.status, "type": summary.type, "errors": errors}
 
