@@ -7,6 +7,7 @@ from nucseg.errors import CONTAINER_FAILED, ENVIRONMENT, FAILED_IMAGE, USAGE, Nu
 from nucseg_launcher.units import size_text
 
 OUT_OF_MEMORY = "give it more memory (close other programs, a larger --memory), or a smaller volume"
+NO_CDI = "install the NVIDIA container toolkit, then: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 NO_GPU = "install the NVIDIA driver and the NVIDIA container toolkit, or use --device cpu; `nucseg doctor` looks closer"
 
 
@@ -121,7 +122,40 @@ _APPTAINER_ERRORS: list[tuple[str, str, str]] = [
     ),
 ]
 
-_ENGINE_ERRORS = {"docker": _DOCKER_ERRORS, "apptainer": _APPTAINER_ERRORS}
+_PODMAN_ERRORS: list[tuple[str, str, str]] = [
+    (
+        r"CDI|nvidia\.com/gpu",
+        "Podman cannot give a GPU to a container",
+        NO_CDI,
+    ),
+    (
+        r"cgroups in hybrid mode|cgroup.*not supported",
+        "Podman's runtime cannot work with the control groups of this machine",
+        'install runc, and write runtime = "runc" below [engine] in /etc/containers/containers.conf',
+    ),
+    (
+        r"rlimit",
+        "Podman may not set the limits that it wants to set",
+        'write default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"] below [containers] in containers.conf',
+    ),
+    (
+        r"subuid|subgid|newuidmap|newgidmap",
+        "this user has no range of user ids for containers",
+        "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER, then: podman system migrate",
+    ),
+    (
+        r"no space left on device",
+        "the disk of Podman's images is full",
+        "`podman system df` shows what fills it, `podman system prune` frees what is unused",
+    ),
+    (
+        r"executable file.*not found|no such file or directory.*nucseg-run",
+        "the image is not a nucseg image",
+        "build or pull it again",
+    ),
+]
+
+_ENGINE_ERRORS = {"docker": _DOCKER_ERRORS, "podman": _PODMAN_ERRORS, "apptainer": _APPTAINER_ERRORS}
 
 _CRASHES: list[tuple[str, str, str]] = [
     (r"CUDA out of memory|OutOfMemoryError", "the GPU has too little memory", "use --device cpu, or a smaller volume"),
@@ -132,6 +166,8 @@ _CRASHES: list[tuple[str, str, str]] = [
 
 _ERROR_LINE = re.compile(r"^error: (.*?)(?:(?:\. |\n +)try: (.*))?$", re.MULTILINE | re.IGNORECASE)
 """How every nucseg program says what went wrong: `NucsegError` as text, the hint behind it or below."""
+
+_KILLED = 137
 
 _EXIT_CODES: dict[int, tuple[str, str]] = {
     132: (
@@ -147,7 +183,7 @@ _EXIT_CODES: dict[int, tuple[str, str]] = {
     125: ("the container could not be started", "read the log, and try `nucseg doctor`"),
     126: ("the image's program cannot be run", "build or pull the image again"),
     127: ("the image has no nucseg program", "build or pull the image again"),
-    137: (
+    _KILLED: (
         "it was killed (SIGKILL): by someone, or by the system because the machine ran out of memory",
         "close other programs, then run the same command with --resume",
     ),
@@ -182,6 +218,10 @@ def explain_ending(ending: Ending) -> NucsegError | None:
     crash = _crash(ending.errors)
     if crash:
         return NucsegError(*crash, CONTAINER_FAILED)
+    if ending.exit_code == _KILLED and ending.memory_limit:
+        # Not every engine tells who killed it.
+        cause = f"it was killed (SIGKILL), most likely at its limit of {size_text(ending.memory_limit)}"
+        return NucsegError(cause, OUT_OF_MEMORY, CONTAINER_FAILED)
     if code == FAILED_IMAGE:
         return NucsegError("some images could not be segmented", "read what is said about each of them", code)
     cause, hint = _EXIT_CODES.get(ending.exit_code, (f"it ended with exit code {ending.exit_code}", "read the log"))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from nucseg import __version__
 from nucseg.errors import NucsegError
 from nucseg_launcher import signals
-from nucseg_launcher.commands import build, doctor, info, list, pull, run, simulate, train
+from nucseg_launcher.commands import build, doctor, info, list, pull, run, sif, simulate, train
 
 DESCRIPTION = """\
 Segment nuclei in 3D microscopy images, each method in its own container."""
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"nucseg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (list, info, doctor, build, pull, run, train, simulate):
+    for command in (list, info, doctor, build, pull, sif, run, train, simulate):
         command.add_parser(commands)
     return parser
 

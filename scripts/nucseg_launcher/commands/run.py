@@ -69,8 +69,8 @@ def add_run_options(parser: argparse.ArgumentParser, settings: str) -> None:
     parser.add_argument(
         "--engine",
         choices=tuple(ENGINES),
-        help="docker and apptainer run the method's container; process runs the same program without a container, "
-        "from this installation. Default: docker where it answers, else process",
+        help="docker, podman and apptainer run the method's container; process runs the same program without a "
+        "container, from this installation. Default: docker where it answers, else process",
     )
     parser.add_argument(
         "--memory", metavar="SIZE", help="memory that the container may use, for example 16g (default: no limit)"

@@ -12,6 +12,12 @@ def _docker() -> Engine:
     return DockerEngine()
 
 
+def _podman() -> Engine:
+    from nucseg_launcher.engines.podman import PodmanEngine
+
+    return PodmanEngine()
+
+
 def _apptainer() -> Engine:
     from nucseg_launcher.engines.apptainer import ApptainerEngine
 
@@ -26,6 +32,7 @@ def _process() -> Engine:
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "docker": _docker,
+    "podman": _podman,
     "apptainer": _apptainer,
     "process": _process,
 }

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -131,32 +131,33 @@ def _scratch(job: Job) -> Path:
     return Path(tempfile.gettempdir()) / f"nucseg-{job.method.name}-{job.id}"
 
 
-def try_start(program: str, sif: Path, *options: str) -> str:
-    """Ask the container for its version.
-
-    Returns
-    -------
-    str
-        Why it doesn't start; empty when it does.
-    """
-    words = [program, "run", *ISOLATION, *options, str(sif), "--version"]
+def ask(program: str, sif: Path, *words: str, options: Sequence[str] = ()) -> tuple[str, str]:
+    """What a container answers, and why it doesn't: one of the two is empty."""
+    command = [program, "run", *ISOLATION, *options, str(sif), *words]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=PROBE_SECONDS, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return "" if done.returncode == 0 else _fatal(done.stderr) or done.stderr.strip() or "it says nothing"
+        return "", str(error)
+    if done.returncode:
+        return "", _fatal(done.stderr) or done.stderr.strip() or f"exit code {done.returncode}"
+    return done.stdout.strip(), ""
+
+
+def _why_not(program: str, sif: Path, *options: str) -> str:
+    """Why a container does not start with these options; empty when it does."""
+    return ask(program, sif, "--version", options=options)[1]
 
 
 @cache
 def _can_cut_network(program: str, sif: Path) -> bool:
     """Whether this user may start containers without network here; sites differ."""
-    return not try_start(program, sif, *NO_NETWORK) or bool(try_start(program, sif))
+    return not _why_not(program, sif, *NO_NETWORK) or bool(_why_not(program, sif))
 
 
 def _check_start(sif: Path, memory: int | None) -> Iterator[Finding]:
     program = find_program()
     options = NO_NETWORK if _can_cut_network(program, sif) else ()
-    failure = try_start(program, sif, *options)
+    failure = _why_not(program, sif, *options)
     if failure:
         error = explain_engine_error(failure, "apptainer")
         yield Finding("error", "engine", error.cause, error.hint)
@@ -168,7 +169,7 @@ def _check_start(sif: Path, memory: int | None) -> Iterator[Finding]:
             "this machine does not let you cut a container off the network; nucseg uses none",
             "newer Apptainer can do it without root",
         )
-    if memory and try_start(program, sif, *options, "--memory", str(memory)):
+    if memory and _why_not(program, sif, *options, "--memory", str(memory)):
         yield Finding(
             "error",
             "memory",

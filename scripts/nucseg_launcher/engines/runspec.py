@@ -94,7 +94,13 @@ def make_spec(job: Job, *, image: str, user: str, gpus: bool) -> RunSpec:
 
 def command_words(spec: RunSpec) -> list[str]:
     """The ``docker run`` command, as separate words."""
-    words = ["docker", "run", "--rm", "--name", spec.name, "--init", "--user", spec.user, "--read-only"]
+    gpus = ["--gpus", "all"] if spec.gpus else []
+    return ["docker", "run", "--rm", "--init", *option_words(spec), *gpus, spec.image, *spec.arguments]
+
+
+def option_words(spec: RunSpec) -> list[str]:
+    """What Docker and Podman are told in the same words."""
+    words = ["--name", spec.name, "--user", spec.user, "--read-only"]
     words += ["--tmpfs", f"/tmp:{TMPFS_OPTIONS}", "--network", "none"]
     words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     for key, value in spec.labels:
@@ -103,11 +109,9 @@ def command_words(spec: RunSpec) -> list[str]:
         words += ["--memory", str(spec.memory)]
     if spec.shared_memory is not None:
         words += ["--shm-size", str(spec.shared_memory)]
-    if spec.gpus:
-        words += ["--gpus", "all"]
     for mount in spec.mounts:
         words += ["--mount", mount_word(mount)]
-    return [*words, spec.image, *spec.arguments]
+    return words
 
 
 def mount_word(mount: Mount) -> str:

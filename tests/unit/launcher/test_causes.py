@@ -38,6 +38,12 @@ def test_endings(ending, code, cause, hint):
     assert hint in failure.hint
 
 
+def test_a_kill_under_a_memory_limit_is_taken_for_its_doing():
+    failure = explain_ending(Ending(137, oom_killed=False, memory_limit=2**30))
+    assert failure is not None
+    assert "most likely at its limit of 1.0 GB" in failure.cause
+
+
 def test_a_good_end_has_no_cause():
     assert explain_ending(Ending(0)) is None
 
@@ -69,19 +75,34 @@ def test_engine_errors(text, cause, hint):
 
 
 @pytest.mark.parametrize(
-    ("text", "cause", "hint"),
+    ("engine", "text", "cause", "hint"),
     [
-        ("Failed to create user namespace: not allowed to create user namespace", "user namespaces", "administrators"),
-        ("squashfuse_ll exited: fuse: failed to open /dev/fuse: Permission denied", "cannot be mounted", "/dev/fuse"),
-        ("could not open image x.sif: image format not recognized", "damaged", "nucseg sif"),
-        ("kernel reported a bad superblock for squashfs image partition", "damaged", "nucseg sif"),
-        ("while applying cgroups config: cannot use cgroups", "limit memory", "--mem"),
-        ("write /tmp/bundle: no space left on device", "disk", "APPTAINER_TMPDIR"),
-        ("something new", "something new", "doctor"),
+        ("podman", "OCI runtime error: crun: cgroups in hybrid mode not supported", "control groups", "runc"),
+        ("podman", "setrlimit `RLIMIT_NOFILE`: Operation not permitted", "limits", "default_ulimits"),
+        ("podman", 'no subuid ranges found for user "x" in /etc/subuid', "user ids", "usermod"),
+        ("podman", "unresolvable CDI devices nvidia.com/gpu=all", "cannot give a GPU", "nvidia-ctk"),
+        ("podman", "something new", "something new", "doctor"),
+        (
+            "apptainer",
+            "Failed to create user namespace: not allowed to create user namespace",
+            "user namespaces",
+            "administrators",
+        ),
+        (
+            "apptainer",
+            "fuse: failed to open /dev/fuse: Permission denied",
+            "cannot be mounted",
+            "/dev/fuse",
+        ),
+        ("apptainer", "could not open image x.sif: image format not recognized", "damaged", "nucseg sif"),
+        ("apptainer", "kernel reported a bad superblock for squashfs image partition", "damaged", "nucseg sif"),
+        ("apptainer", "while applying cgroups config: cannot use cgroups", "limit memory", "--mem"),
+        ("apptainer", "write /tmp/bundle: no space left on device", "disk", "APPTAINER_TMPDIR"),
+        ("apptainer", "something new", "something new", "doctor"),
     ],
 )
-def test_apptainer_s_errors(text, cause, hint):
-    failure = explain_engine_error(text, "apptainer")
+def test_errors_of_other_engines(engine, text, cause, hint):
+    failure = explain_engine_error(text, engine)
     assert failure.exit_code == 3
     assert cause in failure.cause
     assert hint in failure.hint

@@ -127,6 +127,8 @@ def test_info_tells_default_range_and_choices_of_every_parameter(nucseg):
         (["simulate", "embryo", "{out}", "--shape", "5"], 2, "no shape", "32,128,128"),
         (["build", "threshold"], 3, "build_images.py is missing", "repository"),
         (["pull", "threshold"], 3, "no container engine answers", "start Docker"),
+        (["sif", "threshold", "--from", "{absent}"], 2, "there is no file {absent}", "docker save"),
+        (["sif", "threshold", "threshold", "--from", "{image}"], 2, "archive of one image", "one METHOD"),
     ],
 )
 def test_mistakes_end_before_anything_is_made(tmp_path, nucseg, two_images, words, code, cause, hint):
@@ -146,6 +148,23 @@ def test_mistakes_end_before_anything_is_made(tmp_path, nucseg, two_images, word
     assert box.index("Cause:") < box.index("Try:")
     assert "Traceback" not in box
     assert not names["out"].exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (["sif", "threshold"], "Apptainer is not installed"),
+        (["run", "threshold", "{images}", "{out}", "--engine", "apptainer"], "Apptainer is not installed"),
+        (["run", "threshold", "{images}", "{out}", "--engine", "podman"], "Podman is not installed"),
+    ],
+)
+def test_a_program_that_is_not_installed_is_named_with_a_remedy(tmp_path, nucseg, two_images, words, cause):
+    bare = type(nucseg)(nucseg.root, {"PATH": "/nonexistent"})
+    done = bare(*(word.format(images=two_images, out=tmp_path / "out") for word in words))
+    assert done.returncode == 3
+    assert cause in done.stderr
+    assert "Try:" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_name_of_a_root_that_is_none_is_told(tmp_path, nucseg):

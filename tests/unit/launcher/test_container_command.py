@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nucseg_launcher.checks.preflight import disk_space
-from nucseg_launcher.engines import apptainer
+from nucseg_launcher.engines import apptainer, podman
 from nucseg_launcher.engines.docker import read_stats
 from nucseg_launcher.engines.docker_client import container_user, has_nvidia_runtime
 from nucseg_launcher.engines.runspec import Mount, RunSpec, command_words, sdk_options
@@ -81,6 +81,17 @@ def test_under_apptainer_memory_gpu_and_the_job_s_share_are_handed_in():
     assert "--nv" in words
     assert options_of(words, "--memory") == [str(2**30)]
     assert options_of(words, "--env") == ["CUDA_VISIBLE_DEVICES=1"]
+
+
+def test_podman_gets_docker_s_words_and_what_it_needs_besides():
+    words, docker = podman.command_words(spec(gpus=True), rootless=True), command_words(spec())
+    # Podman does without a program of its own as first process: ours listens to signals.
+    assert set(docker) - set(words) == {"docker", "--init"}
+    assert options_of(words, "--userns") == ["keep-id"]
+    assert options_of(words, "--device") == ["nvidia.com/gpu=all"]
+    assert options_of(words, "--pull") == ["never"]
+    assert not {"--userns", "--device"} & set(podman.command_words(spec(), rootless=False))
+    assert words[-4:] == docker[-4:]
 
 
 def test_sif_files_lie_in_the_user_s_data_folder_or_where_the_site_says(monkeypatch, tmp_path):
