@@ -1,6 +1,6 @@
 """Build the base image and the method images with the local container engine.
 
-    python scripts/build_images.py [--variant cpu|cuda] [--base-image NAME] [METHOD ...]
+    python scripts/build_images.py [--variant cpu|cuda] [--base-image NAME] [--server cytomine] [METHOD ...]
 
 A plain ``docker build`` does the same where the public registries can be reached. This program adds what a machine
 behind a mirror or without a registry needs: the host's own pip settings and CA bundle as build secrets, a CPU build
@@ -187,15 +187,15 @@ def build(docker: str, dockerfile: Path, tags: Sequence[str], arguments: dict[st
     print(f"{tags[0]}: {int(size.stdout) / 1e9:.2f} GB, {time.monotonic() - start:.0f} s", flush=True)
 
 
-def build_all(methods: Sequence[str], variant: str, base: str | None) -> None:
-    """Build the base image and the images of `methods`."""
+def build_all(methods: Sequence[str], variant: str, base: str | None, server: str) -> None:
+    """Build the base image and the images of `methods`, with the client of a kind of server where one is named."""
     docker = find_builder()
     release = f"v{version()}"
     common = {"VERSION": version(), "REVISION": revision()}
     library = f"nucseg/base:{release}-{variant}"
     with tempfile.TemporaryDirectory() as folder:
         secrets = write_secrets(Path(folder))
-        arguments = {"BASE_IMAGE": base or base_image(docker), "VARIANT": variant, **common}
+        arguments = {"BASE_IMAGE": base or base_image(docker), "VARIANT": variant, "SERVER": server, **common}
         if variant == "cpu":
             arguments["WHEELS_IMAGE"] = wheels_image(docker)
         build(docker, ROOT / "images" / "base" / "Dockerfile", [library, "nucseg/base:latest"], arguments, secrets)
@@ -220,12 +220,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--variant", choices=("cpu", "cuda"), default="cuda", help="which build of torch (default: cuda)"
     )
     parser.add_argument("--base-image", help=f"default: {DEFAULT_BASE}, or one made here where it cannot be pulled")
+    parser.add_argument(
+        "--server", choices=("cytomine",), default="", help="add the client that jobs of such a server need"
+    )
     options = parser.parse_args(argv)
     try:
         for method in options.methods:
             if method not in known:
                 raise NucsegError(f"there is no method '{method}'", f"one of {', '.join(known)}", USAGE)
-        build_all(options.methods or known, options.variant, options.base_image)
+        build_all(options.methods or known, options.variant, options.base_image, options.server)
     except NucsegError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

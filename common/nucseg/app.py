@@ -99,6 +99,10 @@ def _dispatch(request: cli.Request, method: Method) -> int:
         from nucseg.training_run import train_model
 
         return train_model(request, method)
+    if isinstance(request, cli.Serve):
+        from nucseg.server.job import run_job
+
+        return run_job(request, method)
     from nucseg.selfcheck import self_check
 
     return self_check(request, method)

@@ -40,7 +40,7 @@ from nucseg.labels import checked_labels
 from nucseg.method import Method, Segmenter, method_folder
 from nucseg.models import fingerprint, resolve_model
 from nucseg.morphometry.files import table_files, write_companion, write_table
-from nucseg.progress import Progress, duration, say
+from nucseg.progress import Listener, Progress, duration, say
 from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, read_images, same_settings
 from nucseg.volume import Volume
 
@@ -50,8 +50,8 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 VIEWS = ("xy", "xz", "yz")
 
 
-def segment_folder(request: Segment, method: Method) -> int:
-    """Do what a `Segment` request says.
+def segment_folder(request: Segment, method: Method, listener: Listener | None = None) -> int:
+    """Do what a `Segment` request says, telling the listener (`Progress`) how far it is.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def segment_folder(request: Segment, method: Method) -> int:
         "model": fingerprint(model, segmenter.info),
         "params": asdict(request.params),
     }
-    batch = Batch(request, segmenter, settings, device, images, truths, same_stem(everything))
+    batch = Batch(request, segmenter, settings, device, images, truths, same_stem(everything), listener)
     try:
         batch.run()
     finally:
@@ -119,6 +119,8 @@ class Batch:
         Ground truth by image.
     twins : dict of pathlib.Path to list of str
         Images whose results would have another's names (`nucseg.folders.same_stem`).
+    listener : callable, optional
+        Of the progress.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Batch:
         images: list[Path],
         truths: dict[Path, Path],
         twins: dict[Path, list[str]],
+        listener: Listener | None = None,
     ) -> None:
         self.request, self.segmenter, self.images, self.truths = request, segmenter, images, truths
         self.twins = twins
@@ -141,7 +144,8 @@ class Batch:
             self.record.images = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}
         self.problems: list[tuple[str, NucsegError]] = []
         self.done = self.skipped = 0
-        self.progress = Progress([image.name for image in images], [size_on_disk(image) for image in images])
+        names, sizes = [image.name for image in images], [size_on_disk(image) for image in images]
+        self.progress = Progress(names, sizes, listener=listener)
 
     def run(self) -> None:
         """Do all images."""

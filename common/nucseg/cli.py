@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from nucseg.errors import USAGE, NucsegError
 from nucseg.method import Method
 from nucseg.params import BOOLEANS, DEFAULT_WORDS, flags, parameters, parse_params
+from nucseg.server.account import PREFIX, SERVER_FLAGS, Account, account_of
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -41,6 +42,16 @@ SWITCHES = {
     "--nmc": "no_metrics",
     "--no_metrics_computation": "no_metrics",
     "--nometrics": "no_metrics",
+    "-l": "local",
+    "--local": "local",
+    "-nd": "no_download",
+    "--no_download": "no_download",
+    "--nodownload": "no_download",
+    "-nmu": "no_metrics_upload",
+    "--no_metrics_upload": "no_metrics_upload",
+    "-nau": "no_annotations_upload",
+    "--no_annotations_upload": "no_annotations_upload",
+    "--noexport": "no_annotations_upload",
     "--resume": "resume",
     "--check": "check",
     "--help": "help",
@@ -48,32 +59,22 @@ SWITCHES = {
     "--version": "version",
     "--describe": "describe",
 }
-# Said by BIAFLOWS callers for "no server", which is how every run is: fulfilled, so no warning.
-ASSENTED = _words(
-    "-l --local -nd --no_download --nodownload -nmu --no_metrics_upload -nau --no_annotations_upload --noexport"
-)
 IGNORED_SWITCHES = ("-t", "--tiling")
 IGNORED_VALUES = _words(
     "--descriptor --batch_size --batch_id -tw --tile_width -th --tile_height -to --tile_overlap --tilefolder"
 )
-SERVER = _words(
-    "--host --public_key --publicKey --private_key --privateKey --software_id --id_software --project_id --id_project "
-    "--base_path --verbose --log_level"
-)
-SERVER_PREFIX = "--cytomine_"
 TRAIN_FLAGS = _words("--in --infolder --out --outfolder --gt --gtfolder --val --val_gt --resume --device")
 
 RUN_FLAGS = (
     *(flag for flag in PATHS if not flag.startswith("--val")),
     *SWITCHES,
-    *ASSENTED,
     *IGNORED_SWITCHES,
     *IGNORED_VALUES,
     "--only",
     "--device",
 )
 
-RESERVED = frozenset(flag.lstrip("-") for flag in (*RUN_FLAGS, *SERVER))
+RESERVED = frozenset(flag.lstrip("-") for flag in (*RUN_FLAGS, *SERVER_FLAGS))
 """Names that no parameter may have."""
 
 
@@ -119,6 +120,19 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """Segment the images of a project on a Cytomine server, as a BIAFLOWS job."""
+
+    account: Account
+    metrics: bool
+    upload_annotations: bool
+    upload_metrics: bool
+    device: str
+    params: Any
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Check:
     """Try whether the method runs here."""
 
@@ -127,7 +141,7 @@ class Check:
     warnings: tuple[str, ...]
 
 
-Request = Segment | Train | Check
+Request = Segment | Train | Serve | Check
 
 
 def quick_command(argv: Sequence[str]) -> str | None:
@@ -161,7 +175,7 @@ class _Line:
         self.warnings: list[str] = []
         self.leading: list[str] = []
         self.ignored: list[str] = []
-        self.server: list[str] = []
+        self.server: dict[str, str | None] = {}
         self.paths: dict[str, Path] = {}
         self.switches: set[str] = set()
         self.only: list[str] = []
@@ -182,9 +196,8 @@ class _Line:
             self._loose(word)
             return
         self.begun = True
-        if flag.startswith(SERVER_PREFIX) or flag in SERVER:
-            self.server.append(flag)
-            self._value(value, rest)
+        if flag.startswith(PREFIX) or flag in SERVER_FLAGS:
+            self.server[flag] = self._value(value, rest)
         elif flag not in self.known():
             self._unknown(flag)
         elif flag in self.param_flags:
@@ -263,11 +276,15 @@ class _Line:
             return Check(self.device, params, self._warnings())
         needed = ["in", "gt", "out"] if self.train else ["in", "out"]
         missing = [f"--{name}" for name in needed if name not in self.paths]
-        if missing and self.server and not self.paths:
-            raise NucsegError(
-                "a Cytomine server was named but no folder: jobs are not fetched from a server",
-                "--infolder FOLDER --outfolder FOLDER --local",
-                USAGE,
+        if self.server and not self.paths and not self.train and not self.switches & {"local", "no_download"}:
+            return Serve(
+                account=account_of(self.server),
+                metrics="no_metrics" not in self.switches,
+                upload_annotations="no_annotations_upload" not in self.switches,
+                upload_metrics="no_metrics_upload" not in self.switches,
+                device=self.device,
+                params=params,
+                warnings=self._warnings(),
             )
         if missing:
             example = " ".join(f"--{name} FOLDER" for name in needed)
@@ -306,7 +323,7 @@ class _Line:
         groups = (
             ("these words in front are ignored", self.leading),
             ("these flags have no meaning here and are ignored", self.ignored),
-            ("folders are given, so the Cytomine server is not used", self.server),
+            ("folders are given, so the Cytomine server is not used", self.server if self.paths else ()),
         )
         return (*self.warnings, *(f"{text}: {' '.join(dict.fromkeys(words))}" for text, words in groups if words))
 
@@ -321,4 +338,4 @@ def _is_flag(word: str) -> bool:
     return False
 
 
-__all__ = ["RESERVED", "Check", "Request", "Segment", "Train", "parse", "quick_command"]
+__all__ = ["RESERVED", "Check", "Request", "Segment", "Serve", "Train", "parse", "quick_command"]

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+Listener = Callable[[float, str], None]
+
 INTERVAL = 1.0
 """Seconds between two lines of one image."""
 
@@ -76,6 +78,8 @@ class Progress:
         Standard output by default.
     clock : callable
         Seconds.
+    listener : callable, optional
+        Is told the fraction that is done and the text of every line.
 
     Examples
     --------
@@ -94,7 +98,9 @@ class Progress:
         unit: str = "image",
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        listener: Listener | None = None,
     ) -> None:
+        self._listener = listener
         self._names, self._unit, self._stream, self._clock = list(names), unit, stream, clock
         total = sum(sizes)
         self._shares = [size / total for size in sizes] if total > 0 else [1 / len(sizes)] * len(sizes)
@@ -133,3 +139,5 @@ class Progress:
         place = f"{self._unit} {self._index + 1}/{len(self._names)} {name}"
         say(f"{int(100 * done + 1e-9):3d}% {place}: {text}{left}", self._stream)
         self._printed = now
+        if self._listener:
+            self._listener(done, f"{place}: {text}")

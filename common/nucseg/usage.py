@@ -25,8 +25,8 @@ def usage(method: Method, train: bool) -> str:
 
 {image} --in /data --out /out
 
-  --in FOLDER           Images: every .tif and .tiff in it. Never written to.
-  --out FOLDER          Gets one label image per image, of the same name, and nucseg_run.json.
+  --in FOLDER           Images: every .tif, .tiff and .zarr (OME-Zarr) in it. Never written to.
+  --out FOLDER          Gets one label image per image, of the same name (.tif for .zarr), and nucseg_run.json.
   --gt FOLDER           Ground truth, label images of the same names: adds scores.
   -nmc                  No scores, even with --gt.
   --measurements FOLDER Gets a table per image: one line per nucleus.
@@ -41,7 +41,8 @@ def usage(method: Method, train: bool) -> str:
   --version, --help
 
 train as first word trains a model: train --help.
-BIAFLOWS' spellings are understood: --infolder --outfolder --gtfolder --local.
+BIAFLOWS' spellings are understood: --infolder --outfolder --gtfolder --local. Without folders, --cytomine_host and
+the other four --cytomine_ flags make this a job of that server, which gets annotations and metrics.
 
 Parameters (--name VALUE or --name=VALUE; empty or None is the default):
 {help_text(method.params)}

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nucseg.cli import RESERVED, Check, Segment, Train, parse, quick_command
+from nucseg.cli import RESERVED, Check, Segment, Serve, Train, parse, quick_command
 from nucseg.errors import USAGE, NucsegError
 from nucseg.params import CommonParams, parameter
+from nucseg.server.account import Account
 from nucseg.usage import usage
 
 
@@ -94,10 +95,38 @@ def test_biaflows_server_line_with_folders():
         assert word in told
 
 
-def test_only_a_server_is_a_clear_error():
-    cause = error(*shlex.split("python wrapper.py --cytomine_host http://h --cytomine_id_project 3 --prob_thresh 0.5"))
-    assert "Cytomine server" in cause.cause
+SERVER_LINE = (
+    "python wrapper.py --cytomine_host http://h --cytomine_public_key K --cytomine_private_key S "
+    "--cytomine_id_project 3 --cytomine_id_software=4 --prob_thresh 0.2 [NUC_CHANNEL]"
+)
+
+
+def test_a_biaflows_server_s_line_is_a_job():
+    request = parse([*SERVER_LINE.split(), "-nmu"], Method())
+    assert isinstance(request, Serve)
+    assert request.account == Account("http://h", "K", "S", 3, 4)
+    assert request.params == Params(prob_thresh=0.2)
+    assert (request.metrics, request.upload_metrics, request.upload_annotations) == (True, False, True)
+    assert not any("server" in warning for warning in request.warnings)
+
+
+def test_the_private_key_is_never_shown():
+    request = parse(SERVER_LINE.replace(" S ", " secret ").split(), Method())
+    assert "secret" not in repr(request)
+
+
+@pytest.mark.parametrize("words", ["--local", "-nd -nmu -nau"])
+def test_a_server_is_left_alone_when_the_caller_says_so(words):
+    assert "--in and --out is missing" in error(*SERVER_LINE.split(), *words.split()).cause
+
+
+@pytest.mark.parametrize("value", ["None", "", "[CYTOMINE_PUBLIC_KEY]", "CYTOMINE_PUBLIC_KEY"])
+def test_a_server_needs_all_that_the_client_needs(value):
+    words = [value if word == "K" else word for word in SERVER_LINE.split()]
+    cause = error(*words)
+    assert "--cytomine_public_key is missing" in cause.cause
     assert "--infolder" in cause.hint
+    assert "not both numbers" in error(*SERVER_LINE.replace("project 3", "project x").split()).cause
 
 
 @pytest.mark.parametrize("word", ["-nmc", "--nmc", "--no_metrics_computation", "--nometrics"])

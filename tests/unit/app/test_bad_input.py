@@ -1,5 +1,6 @@
 """Bad input and hostile folders: the cause, the exit code, and what stays."""
 
+import importlib.util
 import subprocess
 
 import numpy as np
@@ -146,6 +147,15 @@ def test_folders_that_cannot_be(folders, tmp_path, capsys):
 def test_no_such_method(monkeypatch, capsys):
     monkeypatch.setenv("NUCSEG_METHOD", "nothing")
     expect_error(capsys, 3, "no method 'nothing'", ["--check"])
+
+
+def test_a_job_of_a_server_without_its_client_says_what_to_install(capsys):
+    assert importlib.util.find_spec("cytomine") is None, "the client belongs into .venv-clients alone"
+    line = "python wrapper.py --cytomine_host h --cytomine_public_key p --cytomine_private_key s"
+    words = f"{line} --cytomine_id_project 1 --cytomine_id_software 2".split()
+    expect_error(capsys, 3, "need a client that is not installed here (cytomine)", words)
+    assert app.main(words) == 3
+    assert "pip install 'nucseg[cytomine]'" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Jobs of a BIAFLOWS (Cytomine) server: its images in, annotations and metrics out."""
