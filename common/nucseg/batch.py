@@ -85,7 +85,15 @@ def segment_folder(request: Segment, method: Method, listener: Listener | None =
         "model": fingerprint(model, segmenter.info),
         "params": asdict(request.params),
     }
-    batch = Batch(request, segmenter, settings, device, images, truths, same_stem(everything), listener)
+    context = {
+        "citation": method.citation,
+        "device": device,
+        "versions": versions(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    path = request.record or request.out_dir / FILE_NAME
+    record = RunRecord(path, settings, context, of_failures=request.record is not None)
+    batch = Batch(request, segmenter, record, images, truths, same_stem(everything), listener)
     try:
         batch.run()
     finally:
@@ -111,9 +119,8 @@ class Batch:
     request : Segment
     segmenter : Segmenter
         The loaded model.
-    settings : dict
-        What decides about the labels (`nucseg.record.RunRecord`).
-    device : str
+    record : RunRecord
+        Still without images.
     images : list of pathlib.Path
     truths : dict of pathlib.Path to pathlib.Path
         Ground truth by image.
@@ -127,8 +134,7 @@ class Batch:
         self,
         request: Segment,
         segmenter: Segmenter,
-        settings: dict[str, Any],
-        device: str,
+        record: RunRecord,
         images: list[Path],
         truths: dict[Path, Path],
         twins: dict[Path, list[str]],
@@ -136,11 +142,9 @@ class Batch:
     ) -> None:
         self.request, self.segmenter, self.images, self.truths = request, segmenter, images, truths
         self.twins = twins
-        path = request.record or request.out_dir / FILE_NAME
-        context = {"device": device, "versions": versions(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        self.record = RunRecord(path, settings, context, of_failures=request.record is not None)
-        self.earlier = read_images(path)
-        if request.resume and same_settings(path, settings):
+        self.record = record
+        self.earlier = read_images(record.path)
+        if request.resume and same_settings(record.path, record.settings):
             self.record.images = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}
         self.problems: list[tuple[str, NucsegError]] = []
         self.done = self.skipped = 0
@@ -206,6 +210,7 @@ class Batch:
         write_labels(self.request.out_dir / label_name(image), labels, volume.voxel_size)
         facts: dict[str, Any] = {
             "sha256": content_sha256(image),
+            "labels_sha256": content_sha256(self.request.out_dir / label_name(image)),
             "nuclei": int(labels.max()),
             "shape": volume.shape,
             "voxel_size_um": volume.voxel_size,

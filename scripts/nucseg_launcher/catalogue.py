@@ -108,7 +108,7 @@ def list_methods() -> list[MethodEntry]:
     folder = root / "descriptors" if root else Path(sysconfig.get_path("data")) / "share" / "nucseg" / "descriptors"
     entries = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        if root and not (root / "images" / path.stem).is_dir():
+        if path.name.endswith(".schema.json") or (root and not (root / "images" / path.stem).is_dir()):
             continue
         try:
             entries.append(MethodEntry(path.stem, json.loads(path.read_text(encoding="utf-8")), root))

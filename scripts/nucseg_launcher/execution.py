@@ -12,6 +12,7 @@ from typing import IO, AnyStr
 from nucseg.errors import USAGE, NucsegError
 from nucseg_launcher.causes import Ending, explain_ending, is_error_line
 from nucseg_launcher.engines.base import Engine, Job, Outcome, Sample
+from nucseg_launcher.gpu import used_gpu_memory
 from nucseg_launcher.layout import MethodFolder
 from nucseg_launcher.lines import LineSplitter
 from nucseg_launcher.progress import Display, open_display
@@ -35,6 +36,8 @@ class Result:
         None when all went well.
     peak_memory : int or None
         Bytes.
+    peak_gpu_memory : int or None
+        Bytes on all GPUs, above what was in use when the job began; None without a GPU.
     errors : str
         The lines in which the method said what went wrong.
     """
@@ -44,6 +47,7 @@ class Result:
     outcome: Outcome | None
     failure: NucsegError | None
     peak_memory: int | None
+    peak_gpu_memory: int | None = None
     errors: str = ""
     interrupted: bool = False
 
@@ -56,12 +60,14 @@ class Recorder:
         self._stdout = stack.enter_context(folder.stdout.open(mode))
         self._stderr = stack.enter_context(folder.stderr.open(mode))
         self._resources = stack.enter_context(folder.resources.open("w", encoding="utf-8"))
-        self._resources.write("seconds\tmemory_bytes\tcpu_percent\n")
+        self._resources.write("seconds\tmemory_bytes\tcpu_percent\tgpu_memory_bytes\n")
         self._display = display
         self._out_lines, self._err_lines = LineSplitter(self._show_out), LineSplitter(self._show_err)
         self._errors: list[str] = []
         self._tail = b""
         self.peak: int | None = None
+        self.peak_gpu: int | None = None
+        self._gpu_before = used_gpu_memory()
 
     def out(self, data: bytes) -> None:
         """Log and show a piece of stdout."""
@@ -77,8 +83,18 @@ class Recorder:
     def sample(self, sample: Sample) -> None:
         """Note what is used; called from the engine's own thread."""
         self.peak = max(self.peak or 0, sample.memory)
+        gpu = self._gpu_use()
         if not self._resources.closed:
-            _write(self._resources, f"{sample.seconds:.1f}\t{sample.memory}\t{sample.cpu:.0f}\n")
+            row = f"{sample.seconds:.1f}\t{sample.memory}\t{sample.cpu:.0f}\t{'' if gpu is None else gpu}"
+            _write(self._resources, row + "\n")
+
+    def _gpu_use(self) -> int | None:
+        now = None if self._gpu_before is None else used_gpu_memory()
+        if now is None or self._gpu_before is None:
+            return None
+        use = max(0, now - self._gpu_before)
+        self.peak_gpu = max(self.peak_gpu or 0, use)
+        return use
 
     def close(self) -> None:
         """Show what came after the last line's end."""
@@ -138,7 +154,9 @@ def perform(engine: Engine, job: Job) -> Result:
             exit_code = failure.exit_code if failure else 0
         peaks = [peak for peak in (recorder.peak, outcome.peak_memory if outcome else None) if peak]
     seconds = time.monotonic() - started
-    return Result(exit_code, seconds, outcome, failure, max(peaks, default=None), recorder.errors, interrupted)
+    return Result(
+        exit_code, seconds, outcome, failure, max(peaks, default=None), recorder.peak_gpu, recorder.errors, interrupted
+    )
 
 
 @contextmanager

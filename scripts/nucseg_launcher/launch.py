@@ -15,6 +15,18 @@ from nucseg_launcher.engines.base import Engine, Job
 from nucseg_launcher.execution import Result, perform
 from nucseg_launcher.output import say
 
+_OF_STATUS = (
+    "run",
+    "engine",
+    "started",
+    "ended",
+    "seconds",
+    "peak_memory_bytes",
+    "peak_gpu_bytes",
+    "exit_code",
+    "status",
+)
+
 
 def choose_model(
     method: MethodEntry, value: str | None, settings: dict[str, str], setting: str = "model"
@@ -93,6 +105,7 @@ def status_of(engine: Engine, job: Job, result: Result, started: str) -> dict[st
         "ended": record.now(),
         "seconds": round(result.seconds, 2),
         "peak_memory_bytes": result.peak_memory,
+        "peak_gpu_bytes": result.peak_gpu_memory,
         "nucseg": __version__,
         "engine": engine.name,
     }
@@ -101,7 +114,7 @@ def status_of(engine: Engine, job: Job, result: Result, started: str) -> dict[st
     return status
 
 
-def facts_of(job: Job, status: dict[str, Any], identity: dict[str, str]) -> dict[str, Any]:
+def facts_of(job: Job, status: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
     """What is told of a run besides its status; `identity` is the engine's, asked for before the run."""
     return {
         **identity,
@@ -112,7 +125,7 @@ def facts_of(job: Job, status: dict[str, Any], identity: dict[str, str]) -> dict
         "params": job.params,
         "device": job.device,
         "memory_limit_bytes": job.memory,
-        **{key: status[key] for key in ("run", "engine", "started", "ended", "seconds", "exit_code", "status")},
+        **{key: status[key] for key in _OF_STATUS},
     }
 
 

@@ -95,6 +95,21 @@ class OutFolder:
         return self.path / "summary.json"
 
     @property
+    def comparison(self) -> Path:
+        """The methods side by side, as data: what the report is made from."""
+        return self.path / "comparison.json"
+
+    @property
+    def report(self) -> Path:
+        """The same as a page to look at."""
+        return self.path / "report.html"
+
+    @property
+    def consensus(self) -> Path:
+        """What the majority of methods supports: label images, and a table for each."""
+        return self.path / "consensus"
+
+    @property
     def citation(self) -> Path:
         """What to cite."""
         return self.path / "CITATION.md"

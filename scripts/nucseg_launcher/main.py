@@ -9,7 +9,22 @@ from collections.abc import Sequence
 from nucseg import __version__
 from nucseg.errors import NucsegError
 from nucseg_launcher import signals
-from nucseg_launcher.commands import build, doctor, info, list, pull, run, sif, simulate, train
+from nucseg_launcher.commands import (
+    build,
+    compare,
+    consensus,
+    doctor,
+    export_crate,
+    info,
+    list,
+    pull,
+    rerun,
+    run,
+    score,
+    sif,
+    simulate,
+    train,
+)
 
 DESCRIPTION = """\
 Segment nuclei in 3D microscopy images, each method in its own container."""
@@ -23,6 +38,24 @@ first steps:
 
 nucseg COMMAND --help explains a command."""
 
+COMMANDS = (
+    list,
+    info,
+    doctor,
+    build,
+    pull,
+    sif,
+    run,
+    compare,
+    score,
+    consensus,
+    rerun,
+    export_crate,
+    train,
+    simulate,
+)
+"""In the order in which the help shows them."""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
@@ -35,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"nucseg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (list, info, doctor, build, pull, sif, run, train, simulate):
+    for command in COMMANDS:
         command.add_parser(commands)
     return parser
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from nucseg import __version__
 from nucseg.atomic import atomic_path
+from nucseg.errors import NucsegError
 from nucseg.record import FAILED
 from nucseg_launcher.causes import error_lines
+from nucseg_launcher.engines.base import Job
 from nucseg_launcher.layout import MethodFolder, OutFolder
 
 NOT_DONE = "not done"
@@ -74,6 +76,14 @@ def image_entries(folder: MethodFolder, images: Iterable[str], errors: str) -> l
     return entries
 
 
+def outcome_facts(job: Job, entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """What a run is done again by, and compared with: images and labels by their hashes, weights, citation."""
+    recorded = read_json(job.folder.container_record)
+    kept = ("file", "status", "sha256", "labels_sha256", "nuclei")
+    images = [{key: entry[key] for key in kept if key in entry} for entry in entries]
+    return {"weights": recorded.get("model"), "citation": recorded.get("citation", ""), "images": images}
+
+
 def summary_rows(out: OutFolder, current: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per image and method, of every method that has run in this folder.
 
@@ -100,8 +110,14 @@ def write_summaries(out: OutFolder, current: dict[str, Any]) -> None:
     write_json(out.summary_json, rows)
     table = [_flat(row) for row in rows]
     columns = list(dict.fromkeys([*_COLUMNS, *(key for row in table for key in row if key != "cause"), "cause"]))
-    lines = ["\t".join(columns), *("\t".join(_cell(row.get(column)) for column in columns) for row in table)]
-    write_text(out.summary_tsv, "\n".join(lines) + "\n")
+    write_text(out.summary_tsv, table_text(table, columns))
+
+
+def table_text(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
+    """Rows as tab-separated values, names of columns first; empty for None."""
+    columns = list(columns)
+    lines = ["\t".join(columns), *("\t".join(_cell(row.get(column)) for column in columns) for row in rows)]
+    return "\n".join(lines) + "\n"
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +142,15 @@ def write_run(out: OutFolder, method: str, facts: dict[str, Any]) -> None:
     """Put a method's run into ``run.json``, beside those of other methods in this folder."""
     methods = read_json(out.run).get("methods", {})
     write_json(out.run, {"nucseg": __version__, "host": host(), "methods": {**methods, method: facts}})
+
+
+def write_not_run(folder: MethodFolder, method: str, error: NucsegError) -> None:
+    """Note that a method could not even be started, unless an earlier run has left its status."""
+    if folder.status.exists():
+        return
+    folder.path.mkdir(parents=True, exist_ok=True)
+    status = {"method": method, "status": "failed", "exit_code": error.exit_code, "images": []}
+    write_json(folder.status, {**status, "cause": error.cause, "hint": error.hint})
 
 
 def write_citation(out: OutFolder) -> None:

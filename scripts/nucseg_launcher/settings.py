@@ -27,6 +27,27 @@ def split_settings(items: list[str]) -> dict[str, str]:
     return settings
 
 
+def settings_of_methods(items: list[str], methods: list[MethodEntry]) -> dict[str, dict[str, str]]:
+    """Settings per method: ``name=value`` is for all of them, ``method.name=value`` for one.
+
+    Raises
+    ------
+    NucsegError
+        As `split_settings`, or a method that is not among these.
+    """
+    own: dict[str, list[str]] = {method.name: [] for method in methods}
+    for item in items:
+        owner, dot, _ = item.partition("=")[0].partition(".")
+        if not dot:
+            for names in own.values():
+                names.append(item)
+        elif owner in own:
+            own[owner].append(item.removeprefix(f"{owner}."))
+        else:
+            raise NucsegError(f"--set {item}: {owner} is not among the methods", f"one of {', '.join(own)}", USAGE)
+    return {name: split_settings(settings) for name, settings in own.items()}
+
+
 def check_settings(method: MethodEntry, settings: dict[str, str]) -> None:
     """Raise `NucsegError` for an unknown name, a value of the wrong type, or one out of range."""
     known = {parameter.name: parameter for parameter in method.parameters}

@@ -82,7 +82,7 @@ def _vote(seen: Sequence[np.ndarray], drawn: np.ndarray, support: np.ndarray) ->
     """Of each voxel, the group with most votes where these are enough, else 0."""
     winner, most = np.zeros_like(seen[0]), np.zeros(len(seen[0]), np.uint8)
     for group in seen:
-        votes = np.sum([group == other for other in seen], axis=0, dtype=np.uint8)
+        votes = np.asarray(sum(group == other for other in seen), np.uint8)
         better = drawn[group] & (votes > most)
         winner[better], most[better] = group[better], votes[better]
     return np.where(2 * most > support[winner], winner, 0)

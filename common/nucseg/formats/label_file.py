@@ -1,75 +1,89 @@
-"""A label image on disk, read in slabs of planes: several large ones can be walked through side by side."""
+"""Label images read in slabs of planes: several large ones can be walked through side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tifffile import TiffFile, TiffPage
 
 from nucseg.formats.reading import read_labels
-from nucseg.volume import Shape
+from nucseg.formats.voxel_size import complete_voxel_size, voxel_size_of
+from nucseg.volume import Shape, Triple
 
 _SLAB_VOXELS = 1 << 24
 
 
+@dataclass(frozen=True)
 class LabelFile:
-    """A ZYX label image.
-
-    One plane per page of unsigned integers, as `nucseg.formats.write_labels` writes it, is read plane by plane.
-    Any other file that `nucseg.formats.read_labels` understands is read as a whole.
-
-    Parameters
-    ----------
-    path : pathlib.Path
+    """A ZYX label image that need not be in memory.
 
     Attributes
     ----------
     shape : tuple of int
         ZYX.
+    voxel_size : tuple of float or None
+        As the file says, in µm, ZYX.
+    planes : callable
+        From the first and the stop plane to an array of unsigned integers.
+    """
+
+    shape: Shape
+    voxel_size: Triple | None
+    planes: Callable[[int, int], np.ndarray]
+
+    def slabs(self) -> Iterator[np.ndarray]:
+        """The planes in slabs; images of one shape have the same slabs."""
+        step = max(1, _SLAB_VOXELS // max(1, self.shape[1] * self.shape[2]))
+        for z in range(0, self.shape[0], step):
+            yield self.planes(z, min(z + step, self.shape[0]))
+
+    def read(self) -> np.ndarray:
+        """All planes."""
+        return self.planes(0, self.shape[0])
+
+
+def open_labels(path: Path) -> LabelFile:
+    """Open a label image.
+
+    A file with one plane per page, as `nucseg.formats.write_labels` writes it, is read page by page when its
+    planes are asked for. Any other file that `nucseg.formats.read_labels` understands is read at once.
 
     Raises
     ------
     NucsegError
         As `nucseg.formats.read_labels`.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._whole: np.ndarray | None = None
-        shape = _paged_shape(path)
-        if shape is None:
-            self._whole = read_labels(path)
-            z, y, x = self._whole.shape
-            shape = (z, y, x)
-        self.shape: Shape = shape
-
-    @property
-    def slab_planes(self) -> int:
-        """Planes of a slab; files of one shape have the same slabs."""
-        return max(1, _SLAB_VOXELS // max(1, self.shape[1] * self.shape[2]))
-
-    def slabs(self) -> Iterator[np.ndarray]:
-        """The planes, in slabs of at most `slab_planes`."""
-        step = self.slab_planes
-        if self._whole is not None:
-            for z in range(0, self.shape[0], step):
-                yield self._whole[z : z + step]
-            return
-        with TiffFile(self.path) as tif:
-            for z in range(0, self.shape[0], step):
-                yield tif.asarray(key=range(z, min(z + step, self.shape[0]))).reshape(-1, *self.shape[1:])
+    return _paged(path) or _in_memory(read_labels(path))
 
 
-def _paged_shape(path: Path) -> Shape | None:
-    """Shape of a file that can be read page by page; None for any other."""
+def no_labels(shape: Shape) -> LabelFile:
+    """An image without nuclei."""
+    return _in_memory(np.broadcast_to(np.uint16(0), shape))
+
+
+def _in_memory(labels: np.ndarray) -> LabelFile:
+    z, y, x = labels.shape
+    return LabelFile((z, y, x), None, lambda first, stop: labels[first:stop])
+
+
+def _paged(path: Path) -> LabelFile | None:
+    """A file that can be read page by page; None for any other."""
     try:
         with TiffFile(path) as tif:
             series = tif.series[0]
             page = series.pages[0]
-            if series.axes != "ZYX" or len(tif.series) > 1 or not isinstance(page, TiffPage):
+            if series.axes != "ZYX" or len(tif.pages) != series.shape[0] or not isinstance(page, TiffPage):
+                return None
+            if page.shape != series.shape[1:] or series.dtype is None or series.dtype.kind != "u":
                 return None
             z, y, x = series.shape
-            paged = len(tif.pages) == z and page.shape == (y, x) and page.dtype is not None and page.dtype.kind == "u"
-            return (z, y, x) if paged else None
+            size = complete_voxel_size(voxel_size_of(tif), (0.0, 0.0, 0.0), path)
     except Exception:  # `read_labels` says what is wrong with a broken file
         return None
+
+    def planes(first: int, stop: int) -> np.ndarray:
+        with TiffFile(path) as tif:
+            return tif.asarray(key=range(first, stop)).reshape(stop - first, y, x)
+
+    return LabelFile((z, y, x), size, planes)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.checks import Finding
@@ -122,7 +122,7 @@ class Engine(Protocol):
         """The exact command, quoted for a POSIX shell, that does the same as `run`."""
         ...
 
-    def identity(self, job: Job) -> dict[str, str]:
+    def identity(self, job: Job) -> dict[str, Any]:
         """What exactly runs: the engine's version, the image's id and digest."""
         ...
 

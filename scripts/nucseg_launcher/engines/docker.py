@@ -83,7 +83,7 @@ class DockerEngine:
         """The ``docker run`` command of a job."""
         return shlex.join(command_words(self.spec(job)))
 
-    def identity(self, job: Job) -> dict[str, str]:
+    def identity(self, job: Job) -> dict[str, Any]:
         """Version of the engine, id and digest of the image."""
         image = self._client.images.get(job.method.image)
         digests = image.attrs.get("RepoDigests") or [""]
@@ -92,6 +92,7 @@ class DockerEngine:
             "image": job.method.image,
             "image_id": str(image.id),
             "image_digest": str(digests[0]),
+            "image_size_bytes": image.attrs.get("Size"),
         }
 
     def run(self, job: Job, sink: Sink) -> Outcome:

@@ -11,7 +11,7 @@ from nucseg.comparison.disagreement import worst_regions
 from nucseg.comparison.groups import group_objects, overlap_tables
 from nucseg.comparison.ranking import Found, bootstrap, f1_of, rank
 from nucseg.formats import write_labels
-from nucseg.formats.label_file import LabelFile
+from nucseg.formats.label_file import LabelFile, open_labels
 from nucseg.metrics.matching import match
 from nucseg.metrics.overlap import overlap_table
 
@@ -30,7 +30,7 @@ def files(folder: Path, *volumes: np.ndarray) -> list[LabelFile]:
     found = []
     for number, labels in enumerate(volumes):
         write_labels(folder / f"{number}.tif", labels, (1.0, 1.0, 1.0))
-        found.append(LabelFile(folder / f"{number}.tif"))
+        found.append(open_labels(folder / f"{number}.tif"))
     return found
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_the_command_is_printed_and_kept(finished):
 def test_logs_and_resources_are_kept(finished):
     assert "100% image 2/2 b, second (µm).tif: 3 nuclei" in (finished.folder / "stdout.log").read_text()
     head, *rows = (finished.folder / "resources.tsv").read_text().splitlines()
-    assert head.split("\t") == ["seconds", "memory_bytes", "cpu_percent"]
+    assert head.split("\t") == ["seconds", "memory_bytes", "cpu_percent", "gpu_memory_bytes"]
     assert rows
     assert all(int(row.split("\t")[1]) > 0 for row in rows)
 
@@ -342,3 +343,19 @@ def test_inputs_are_not_changed(finished, two_images):
     assert newest < (finished.folder / "status.json").stat().st_mtime
     assert np.unique(tifffile.imread(two_images / "a.tif")).tolist() == [10, 1000]
     assert time.time() > newest
+
+
+def test_gpu_memory_is_what_the_driver_says_above_the_start(nucseg, two_images, tmp_path):
+    # A driver's program that counts up: 100 MiB in use before the run, on two GPUs together.
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho x >> {tmp_path}/calls\necho $((50 + $(wc -l < {tmp_path}/calls)))\necho 49\n")
+    program.chmod(0o755)
+    seeing = replace(nucseg, variables={"PATH": f"{program.parent}:{os.environ['PATH']}"})
+
+    done = seeing("run", "threshold", two_images, tmp_path / "out", *HERE)
+
+    assert done.returncode == 0, done.stderr
+    status = json.loads((tmp_path / "out" / "methods" / "threshold" / "status.json").read_text())
+    asked = len((tmp_path / "calls").read_text().split())
+    assert status["peak_gpu_bytes"] == (asked - 1) * 2**20

@@ -1,0 +1,178 @@
+"""``nucseg compare``: several methods on the same images, side by side."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nucseg.errors import INTERRUPTED, USAGE, NucsegError
+from nucseg_launcher.catalogue import MethodEntry, get_method
+from nucseg_launcher.commands.run import add_run_options
+from nucseg_launcher.layout import OutFolder
+from nucseg_launcher.output import say
+from nucseg_launcher.settings import check_settings, parse_memory, settings_of_methods
+
+DESCRIPTION = """\
+Run several methods on the images of the folder IN, as far as that is not done yet, and compare their results:
+with ground truth (--gt) which one is best, and how sure that is; without it, where they agree and where not.
+
+With OUT alone, compare what lies there, for example from a cluster, and run nothing.
+OUT gets a report to look at (report.html), and the same as data (comparison.json)."""
+
+EXAMPLES = """\
+examples:
+  nucseg compare stardist3d,unet3d,deepsynth my_images my_results --gt my_labels
+  nucseg compare my_results
+  nucseg compare my_results --also Imaris=imaris_labels       with label images that another program has made
+  nucseg compare stardist3d,unet3d IN OUT --set nucleus_diameter=8 --set stardist3d.prob_thresh=0.6
+
+exit code: 0 all images done by all methods; 1 some image or method failed, the others are compared; 2 something in
+the command is wrong; 3 no method could be run on this machine; 130 interrupted."""
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "compare",
+        help="run several methods and compare them",
+        usage="nucseg compare [METHOD,METHOD,... IN] OUT [options]",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", metavar="METHODS IN OUT", nargs="+", help="as in the examples")
+    parser.add_argument("--gt", metavar="GT", type=Path, help="folder with true labels, same file names: adds scores")
+    parser.add_argument(
+        "--also",
+        metavar="NAME=FOLDER",
+        action="append",
+        default=[],
+        help="label images made by another program, one per image, of the image's name (may be given several times)",
+    )
+    add_run_options(parser, settings="set a parameter of all methods, or METHOD.NAME=VALUE of one")
+    parser.set_defaults(execute=execute)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run what is missing, compare, and say where the report is."""
+    from nucseg_launcher.checks.preflight import existing_folder
+    from nucseg_launcher.comparison.overview import write_overview
+
+    if len(args.words) not in (1, 3):
+        raise NucsegError(
+            f"compare takes METHODS IN OUT, or OUT alone, not {len(args.words)} words",
+            "nucseg compare stardist3d,unet3d IN OUT",
+            USAGE,
+        )
+    out = OutFolder(Path(args.words[-1]).expanduser().resolve())
+    also = _folders(args.also)
+    gt_dir = existing_folder("the ground truth folder", args.gt) if args.gt else None
+    code = 0
+    if len(args.words) == 3:
+        code = _run_all(args, out, gt_dir)
+        if args.dry_run or code >= INTERRUPTED:
+            return code
+    else:
+        existing_folder("the output folder", out.path)
+        if args.settings or args.dry_run:
+            raise NucsegError("nothing is run when OUT alone is named", "nucseg compare METHODS IN OUT", USAGE)
+    content = write_overview(out, gt_dir, also)
+    _tell(content)
+    return code
+
+
+def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> int:
+    """Run each method, whatever comes of the others.
+
+    Returns
+    -------
+    int
+        0 when all is done; 1 when something failed and something is done; the last failure's code when nothing is.
+    """
+    from nucseg_launcher import launch, record
+    from nucseg_launcher.box import show_failure
+    from nucseg_launcher.checks.preflight import existing_folder
+    from nucseg_launcher.engines import choose_engine
+    from nucseg_launcher.segmentation import Order, prepare, segment
+
+    methods = _methods(args.words[0])
+    settings = settings_of_methods(args.settings, methods)
+    in_dir = existing_folder("the input folder", Path(args.words[1]))
+    engine, note = choose_engine(args.engine)
+    if note:
+        say(note)
+    orders = []
+    for method in methods:
+        model = launch.choose_model(method, settings[method.name].pop("model", None), settings[method.name])
+        check_settings(method, settings[method.name])
+        memory = parse_memory(args.memory) if args.memory else None
+        orders.append(
+            Order(method, in_dir, out, gt_dir, model, settings[method.name], args.device, memory, resume=True)
+        )
+    codes = []
+    for order in orders:
+        try:
+            job = prepare(order, engine, only_tell=args.dry_run)
+            if args.dry_run:
+                print(launch.script(engine, job))
+                continue
+            codes.append(segment(engine, job, out))
+        except NucsegError as error:
+            if error.exit_code == USAGE:
+                raise
+            show_failure(f"{order.method.name} cannot be run", error.cause, error.hint)
+            record.write_not_run(out.method(order.method.name), order.method.name, error)
+            codes.append(error.exit_code)
+        if codes[-1] >= INTERRUPTED:
+            return codes[-1]
+    some_done = any(code in (0, 1) for code in codes)
+    return max(codes, default=0) if not some_done else min(1, max(codes))
+
+
+def _methods(text: str) -> list[MethodEntry]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if len(set(names)) < len(names):
+        raise NucsegError(f"a method is named twice: {text}", "name each one once", USAGE)
+    return [get_method(name) for name in names]
+
+
+def _folders(items: Sequence[str]) -> dict[str, Path]:
+    from nucseg_launcher.checks.preflight import existing_folder
+
+    folders = {}
+    for item in items:
+        name, equals, folder = item.partition("=")
+        if not equals or not name or not folder:
+            raise NucsegError(f"--also {item} names no folder", "--also NAME=FOLDER", USAGE)
+        if name in folders:
+            raise NucsegError(f"--also {name} is given twice", "another name", USAGE)
+        folders[name] = existing_folder(f"--also {name}:", Path(folder))
+    return folders
+
+
+def _tell(content: dict[str, Any]) -> None:
+    """The answer to the question that the command is."""
+    ranking, agreement = content["ranking"], content["agreement"]
+    if ranking:
+        _table(f"against ground truth: {ranking['by']}", ranking["rows"])
+        say(ranking["text"])
+    elif agreement:
+        _table(f"agreement with the other methods: F1 at IoU {agreement['threshold']:g}", agreement["rows"])
+        if agreement["recommendation"]:
+            say(agreement["recommendation"]["text"])
+        else:
+            say("Two methods cannot outvote each other: a third one, or ground truth, would tell which to trust.")
+    for region in content["disagreements"][:1]:
+        counts = ", ".join(f"{name} {count}" for name, count in region["counts"].items())
+        z, y, x = (round(c) for c in region["centre"])
+        say(f"They differ most in {region['volume']} around z={z}, y={y}, x={x} (nuclei there: {counts}).")
+    sys.stdout.flush()
+
+
+def _table(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    width = max(len(row["method"]) for row in rows)
+    say(f"\n{title}")
+    for row in rows:
+        interval = f"95% {row['low']:.3f} to {row['high']:.3f}"
+        say(f"  {row['method']:{width}}  {row['mean']:.3f}  ({interval}; first with {row['best_probability']:.0%})")

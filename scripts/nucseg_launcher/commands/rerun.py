@@ -1,0 +1,116 @@
+"""``nucseg rerun``: do a recorded run again, and say whether the labels are the same."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nucseg.errors import ENVIRONMENT, FAILED_IMAGE, INTERRUPTED, USAGE, NucsegError
+from nucseg_launcher.engines import ENGINES
+from nucseg_launcher.layout import OutFolder
+from nucseg_launcher.output import say
+
+DESCRIPTION = """\
+Do again what a run.json records: the same methods, images, weights and parameters, into a new folder OUT. Then say for
+each image whether its labels are byte-identical to the recorded ones."""
+
+EXAMPLES = """\
+example:
+  nucseg rerun my_results/run.json again
+
+exit code: 0 all labels are byte-identical; 1 some differ, or some image failed; 2 the record cannot be followed (images
+that are gone or have changed); 3 this machine cannot do it."""
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "rerun",
+        help="do a recorded run again and compare",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("record", metavar="RUN.json", type=Path, help="record of the run, in its output folder")
+    parser.add_argument("output", metavar="OUT", type=Path, help="folder for the new results")
+    parser.add_argument("--engine", choices=tuple(ENGINES), help="another engine than the recorded one")
+    parser.set_defaults(execute=execute)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run each recorded method and compare label images by their hashes."""
+    from nucseg_launcher.comparison.overview import write_overview
+    from nucseg_launcher.record import read_json
+
+    methods = read_json(args.record).get("methods")
+    if not isinstance(methods, dict) or not methods:
+        raise NucsegError(f"{args.record} is not the record of a run", "OUT/run.json of `nucseg run`", USAGE)
+    out = OutFolder(args.output.expanduser().resolve())
+    for facts in methods.values():
+        _check_images(Path(facts["input"]), facts["images"])
+    codes = []
+    for name, facts in methods.items():
+        codes.append(_again(name, facts, out, args.engine))
+        if codes[-1] >= INTERRUPTED:
+            return codes[-1]
+    write_overview(out)
+    same = [_tell(name, facts, out) for name, facts in methods.items()]
+    return max([*codes, 0 if all(same) else FAILED_IMAGE])
+
+
+def _check_images(folder: Path, images: Sequence[dict[str, Any]]) -> None:
+    """The images must be those of the record; one that failed then has no hash."""
+    from nucseg.formats import content_sha256
+
+    for image in images:
+        path = folder / image["file"]
+        if not path.exists():
+            raise NucsegError(f"{path} is gone", "put the images back where they were", USAGE)
+        if image.get("sha256") and content_sha256(path) != image["sha256"]:
+            raise NucsegError(f"{path} has changed since the run", "put the recorded image back", USAGE)
+
+
+def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | None) -> int:
+    from nucseg_launcher import launch
+    from nucseg_launcher.catalogue import get_method
+    from nucseg_launcher.engines import choose_engine
+    from nucseg_launcher.segmentation import Order, prepare, segment
+
+    method = get_method(name)
+    recorded = facts["engine"]
+    if not engine_name and recorded not in ENGINES:
+        raise NucsegError(f"{name} ran with the engine {recorded}", f"--engine {' or '.join(ENGINES)}", ENVIRONMENT)
+    engine, _ = choose_engine(engine_name or recorded)
+    settings = dict(facts["params"])
+    model = launch.choose_model(method, facts["model"] or settings.pop("model", None), settings)
+    order = Order(
+        method=method,
+        in_dir=Path(facts["input"]),
+        out=out,
+        gt_dir=Path(facts["ground_truth"]) if facts["ground_truth"] else None,
+        model=model,
+        settings=settings,
+        device=facts["device"],
+        memory=facts["memory_limit_bytes"],
+    )
+    job = prepare(order, engine)
+    image = engine.identity(job).get("image_id")
+    if facts.get("image_id") and image and image != facts["image_id"]:
+        say(f"note: {name} ran in the image {facts['image_id']}, which is now {image}")
+    return segment(engine, job, out)
+
+
+def _tell(name: str, facts: dict[str, Any], out: OutFolder) -> bool:
+    """Say of each image whether its labels are the recorded ones."""
+    from nucseg_launcher.record import read_json
+
+    now = {image["file"]: image for image in read_json(out.run)["methods"][name]["images"]}
+    same = True
+    for image in facts["images"]:
+        before, after = image.get("labels_sha256"), now.get(image["file"], {}).get("labels_sha256")
+        word = "byte-identical" if before == after else "DIFFERENT"
+        if before is None or after is None:
+            word = "no labels, as before" if before == after else "labels in only one of the two runs"
+        say(f"{name}: {image['file']}: {word}")
+        same = same and before == after
+    return same

@@ -1,0 +1,148 @@
+"""One method on one folder of images: what `run`, `compare` and `rerun` do."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nucseg.errors import USAGE, NucsegError
+from nucseg_launcher.catalogue import MethodEntry
+from nucseg_launcher.engines.base import Engine, Job
+from nucseg_launcher.layout import MethodFolder, OutFolder
+from nucseg_launcher.units import count_text
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user wants of one method; all paths are absolute.
+
+    Attributes
+    ----------
+    settings : dict
+        Parameters as text, checked; a shipped model's name among them.
+    memory : int or None
+        Limit in bytes.
+    """
+
+    method: MethodEntry
+    in_dir: Path
+    out: OutFolder
+    gt_dir: Path | None = None
+    model: Path | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    device: str = "auto"
+    memory: int | None = None
+    resume: bool = False
+
+
+def prepare(order: Order, engine: Engine, *, only_tell: bool = False) -> Job:
+    """Check everything that can be checked before anything is made or started.
+
+    Parameters
+    ----------
+    only_tell : bool
+        Tell of what this machine lacks instead of raising it.
+
+    Raises
+    ------
+    NucsegError
+        What stands against it.
+    """
+    from nucseg.folders import check_apart, find_ground_truth, find_images
+    from nucseg.formats import label_name
+    from nucseg_launcher import launch
+    from nucseg_launcher.checks import preflight
+
+    folder = order.out.method(order.method.name)
+    check_apart((order.in_dir, order.gt_dir, order.model), (order.out.path,))
+    images, _ = find_images(order.in_dir)
+    if order.gt_dir:
+        find_ground_truth(order.gt_dir, images)
+    check_earlier(folder, [label_name(image) for image in images], order.resume)
+    job = Job(
+        id=os.urandom(4).hex(),
+        method=order.method,
+        folder=folder,
+        out=order.out.path,
+        in_dir=order.in_dir,
+        gt_dir=order.gt_dir,
+        model=order.model,
+        params=order.settings,
+        device=order.device,
+        memory=order.memory,
+        resume=order.resume,
+    )
+    findings = [preflight.disk_space(images, order.out.path), *launch.problems(engine, job)]
+    launch.judge(findings, only_tell=only_tell)
+    return job
+
+
+def check_earlier(folder: MethodFolder, names: Sequence[str], resume: bool) -> None:
+    """Refuse to mix the results of two runs; `names` are those of the label images that this one makes.
+
+    A user expects neither that finished labels are overwritten nor that they are kept silently, so
+    a folder that holds some needs ``--resume``. A run that came to nothing leaves nothing to keep.
+
+    Raises
+    ------
+    NucsegError
+        USAGE.
+    """
+    from nucseg.formats import list_images
+
+    there = {path.name for path in list_images(folder.labels)} if folder.labels.is_dir() else set()
+    if there and not resume:
+        raise NucsegError(
+            f"{folder.path} already holds labels of an earlier run ({count_text(len(there), 'image')})",
+            "--resume to do only what is missing, or another output folder",
+            USAGE,
+        )
+    strange = sorted(there - set(names))
+    if strange:
+        raise NucsegError(
+            f"{folder.path} holds labels of images that are not in the input folder: {', '.join(strange[:3])}",
+            "another output folder, or the input folder of the earlier run",
+            USAGE,
+        )
+
+
+def segment(engine: Engine, job: Job, out: OutFolder) -> int:
+    """Run a prepared job, record it, and tell what came of it.
+
+    Returns
+    -------
+    int
+        The exit code: 0 all images done; 1 some image failed; 3 or 4 when it could not be run; 130 interrupted.
+    """
+    from nucseg.folders import find_images, prepare_output
+    from nucseg_launcher.execution import locked
+
+    prepare_output(job.folder.path)
+    with locked(job.folder.path):
+        return _run(engine, job, out, [image.name for image in find_images(job.in_dir)[0]])
+
+
+def _run(engine: Engine, job: Job, out: OutFolder, images: list[str]) -> int:
+    from nucseg_launcher import launch, record
+    from nucseg_launcher.ending import failure_of, tell
+    from nucseg_launcher.execution import locked
+    from nucseg_launcher.signals import held
+
+    started, identity = record.now(), engine.identity(job)
+    result = launch.launch(engine, job)
+    with held(forget=True):
+        entries = record.image_entries(job.folder, images, result.errors)
+        result = replace(result, failure=failure_of(result, entries))
+        status = {**launch.status_of(engine, job, result, started), "images": entries}
+        facts = {**launch.facts_of(job, status, identity), **record.outcome_facts(job, entries)}
+        try:
+            with locked(out.path, wait=True):
+                record.write_run(out, job.method.name, facts)
+                record.write_summaries(out, status)
+                record.write_citation(out)
+            record.write_json(job.folder.status, status)
+        except NucsegError as error:
+            # A full disk, most likely: what there is to tell is told all the same.
+            result = replace(result, failure=result.failure or error, exit_code=result.exit_code or error.exit_code)
+        tell(out, job.folder, status, result)
+    return result.exit_code

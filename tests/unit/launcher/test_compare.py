@@ -1,0 +1,276 @@
+"""`nucseg compare`, `score`, `consensus`, `rerun` and `export-crate` for real, with the process engine."""
+
+import csv
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import tifffile
+from jsonschema import Draft202012Validator
+
+from nucseg.formats import list_images, read_labels, write_labels
+
+HERE = ("--engine", "process", "--device", "cpu")
+NAME = "b, second (µm).tif"
+SCHEMAS = Path(__file__).resolve().parents[3] / "descriptors"
+
+
+def check(path: Path, schema: str) -> dict:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    Draft202012Validator(json.loads((SCHEMAS / schema).read_text(encoding="utf-8"))).validate(content)
+    return content
+
+
+@pytest.fixture(scope="module")
+def others(truth, tmp_path_factory) -> dict[str, Path]:
+    """Label images of other programs: one that is right, one that misses a nucleus, one that merges two."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("right", "misses", "merges")}
+    for path in list_images(truth):
+        labels = read_labels(path)
+        write_labels(folders["right"] / path.name, labels, (0.5, 0.5, 0.5))
+        write_labels(folders["misses"] / path.name, np.where(labels == labels.max(), 0, labels), (0.5, 0.5, 0.5))
+        tifffile.imwrite(folders["merges"] / path.name, np.minimum(labels, 1).astype(np.float32))
+    return folders
+
+
+@pytest.fixture(scope="module")
+def compared(nucseg, two_images, truth, others, tmp_path_factory):
+    """The result of `compare` and its folder."""
+    out = tmp_path_factory.mktemp("compared") / "out"
+    also = [word for name, folder in others.items() for word in ("--also", f"{name}={folder}")]
+    return out, nucseg("compare", "threshold", two_images, out, "--gt", truth, *also, *HERE, "--set", "sigma=0.5")
+
+
+def test_what_is_missing_is_run_and_all_are_ranked(compared):
+    out, done = compared
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in list_images(out / "methods" / "threshold" / "labels")} == {
+        "a.tif",
+        NAME,
+    }
+    content = check(out / "comparison.json", "comparison.schema.json")
+    rows = {row["method"]: row for row in content["ranking"]["rows"]}
+    assert list(rows) == ["threshold", "right", "misses", "merges"]
+    assert rows["right"]["mean"] == 1
+    assert rows["right"]["low"] == rows["right"]["high"] == 1
+    assert rows["misses"]["mean"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert rows["misses"]["best_probability"] < 0.1
+    assert "against ground truth: F1 at IoU 0.5" in done.stdout
+
+
+def test_every_result_has_its_scores_and_its_mistakes(compared):
+    out, _ = compared
+    results = {(r["method"], r["volume"]): r for r in json.loads((out / "comparison.json").read_text())["results"]}
+
+    missing = results["misses", "a.tif"]
+    assert (missing["scores"]["n_true"], missing["scores"]["n_pred"], missing["scores"]["count_error"]) == (2, 1, -1)
+    assert missing["mistakes"]["missed"] == [{"true": 2, "centre": [6.0, 8.0, 24.0]}]
+    merged = results["merges", NAME]
+    assert merged["mistakes"]["merges"][0]["true"] == [1, 2, 3]
+    assert results["right", "a.tif"]["scores"]["assd_um"] == 0
+    assert results["threshold", "a.tif"]["volume_um3"]["q50"] > 0
+
+
+def test_without_ground_truth_the_outlier_is_told(compared, nucseg, tmp_path, others):
+    out, _ = compared
+    shutil.copytree(out, tmp_path / "out")
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    run["methods"]["threshold"]["ground_truth"] = None
+    (tmp_path / "out" / "run.json").write_text(json.dumps(run))
+
+    also = ("--also", f"right={others['right']}", "--also", f"bad={others['merges']}")
+    done = nucseg("compare", tmp_path / "out", *also)
+
+    assert done.returncode == 0, done.stderr
+    content = check(tmp_path / "out" / "comparison.json", "comparison.schema.json")
+    assert content["ranking"] is None
+    assert content["agreement"]["rows"][-1]["method"] == "bad"
+    assert content["agreement"]["matrix"]["threshold"]["right"] == 1
+    assert content["agreement"]["recommendation"]["method"] in ("threshold", "right")
+    worst = content["disagreements"][0]
+    # Half of the merged pair in the other image still counts as one nucleus at IoU 0.5.
+    assert (worst["volume"], worst["centre"][2]) == (NAME, pytest.approx(24, abs=1))
+    assert "They differ most in" in done.stdout
+
+
+def test_two_methods_give_no_recommendation(compared, nucseg, tmp_path, others):
+    out, _ = compared
+    shutil.copytree(out, tmp_path / "out")
+    shutil.copy(out / "run.json", tmp_path / "run.json")
+    empty = tmp_path / "no truth"
+    empty.mkdir()
+
+    done = nucseg("compare", tmp_path / "out", "--gt", empty, "--also", f"right={others['right']}")
+
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert content["agreement"]["recommendation"] is None
+    assert "cannot outvote each other" in done.stdout
+    assert "no scores" in done.stderr
+
+
+def test_a_method_that_cannot_run_is_in_the_comparison(nucseg, two_images, others, tmp_path):
+    out = tmp_path / "out"
+    done = nucseg("compare", "threshold", two_images, out, "--engine", "docker", "--also", f"right={others['right']}")
+
+    assert done.returncode == 3
+    content = check(out / "comparison.json", "comparison.schema.json")
+    failed = next(method for method in content["methods"] if method["name"] == "threshold")
+    assert failed["status"] == "failed"
+    assert "no container engine" in failed["cause"]
+    assert {r["status"] for r in content["results"] if r["method"] == "threshold"} == {"not done"}
+    assert content["agreement"]["matrix"]["threshold"]["right"] == 0
+
+
+def test_images_that_fail_are_in_the_comparison(nucseg, two_images, others, tmp_path):
+    words = (*HERE, "--set", "fault=shape", "--also", f"right={others['right']}")
+    done = nucseg("compare", "threshold", two_images, tmp_path / "out", *words)
+
+    assert done.returncode == 1
+    content = check(tmp_path / "out" / "comparison.json", "comparison.schema.json")
+    failed = [result for result in content["results"] if result["method"] == "threshold"]
+    assert {result["status"] for result in failed} == {"failed"}
+    assert all("returned labels of shape" in result["cause"] for result in failed)
+
+
+def test_labels_of_another_shape_are_left_out_and_told(compared, nucseg, tmp_path, others):
+    out, _ = compared
+    shutil.copytree(out, tmp_path / "out")
+    (tmp_path / "cut").mkdir()
+    for path in list_images(others["right"]):
+        write_labels(tmp_path / "cut" / path.name, read_labels(path)[1:], None)
+
+    done = nucseg("compare", tmp_path / "out", "--also", f"cut={tmp_path / 'cut'}")
+
+    assert done.returncode == 0, done.stderr
+    assert "cut: a.tif has shape (11, 16, 32), not (12, 16, 32): left out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["threshold", "IN"], "not 2 words"),
+        (["OUT", "--also", "x"], "names no folder"),
+        (["OUT", "--also", "threshold=IN"], "has this name"),
+        (["OUT", "--set", "sigma=1"], "nothing is run"),
+        (["threshold,threshold", "IN", "OUT"], "named twice"),
+        (["threshold", "IN", "OUT", "--set", "other.sigma=1"], "other is not among the methods"),
+        (["EMPTY"], "no method has run"),
+    ],
+)
+def test_wrong_words(words, text, compared, nucseg, two_images, tmp_path):
+    (tmp_path / "empty").mkdir()
+    places = {"IN": two_images, "OUT": compared[0], "EMPTY": tmp_path / "empty"}
+    words = [word.replace("=IN", f"={two_images}") for word in words]
+    done = nucseg("compare", *(places.get(word, word) for word in words))
+    assert done.returncode == 2, done.stdout
+    assert text in done.stderr
+    assert "Try" in done.stderr
+
+
+def test_score_of_folders_and_of_files(nucseg, others, truth, tmp_path):
+    done = nucseg("score", others["misses"], truth, "--out", tmp_path / "scores.tsv")
+
+    assert done.returncode == 0, done.stderr
+    assert "mean F1 at IoU 0.5 of 2 images: 0.733" in done.stdout
+    with (tmp_path / "scores.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [row["n_missed"] for row in rows] == ["1", "1"]
+
+    one = nucseg("score", others["right"] / "a.tif", truth / "a.tif", "--out", tmp_path / "one.json")
+    assert one.returncode == 0, one.stderr
+    assert json.loads((tmp_path / "one.json").read_text())[0]["f1_by_iou"][-1]["f1"] == 1
+
+
+def test_score_says_what_does_not_fit(nucseg, others, truth, tmp_path):
+    assert "must both be files" in nucseg("score", others["right"], truth / "a.tif").stderr
+    assert "neither .json nor .tsv" in nucseg("score", others["right"], truth, "--out", tmp_path / "x.txt").stderr
+    write_labels(tmp_path / "a.tif", np.ones((3, 4, 5), np.uint8), None)
+    done = nucseg("score", tmp_path / "a.tif", truth / "a.tif")
+    assert done.returncode == 1
+    assert "has shape (3, 4, 5)" in done.stderr
+
+
+def test_the_consensus_of_one_method_is_an_error(compared, nucseg):
+    done = nucseg("consensus", compared[0])
+    assert done.returncode == 2
+    assert "a majority needs more methods" in done.stderr
+
+
+def test_consensus_and_support(compared, nucseg, others, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(compared[0], out)
+    for name in ("right", "merges"):
+        shutil.copytree(others[name], out / "methods" / name / "labels")
+
+    done = nucseg("consensus", out)
+
+    assert done.returncode == 0, done.stderr
+    assert f"{NAME}: 3 nuclei of the majority, 1 that only a minority has" in done.stdout
+    assert np.array_equal(read_labels(out / "consensus" / "labels" / NAME), read_labels(others["right"] / NAME))
+    with (out / "consensus" / "support" / f"{NAME[:-4]}.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["label"], row["support"], row["methods"]) for row in rows] == [
+        ("1", "2", "right+threshold"),
+        ("2", "2", "right+threshold"),
+        ("3", "2", "right+threshold"),
+    ]
+
+
+def test_the_record_is_complete_and_a_rerun_is_byte_identical(compared, nucseg, tmp_path):
+    check(compared[0] / "run.json", "run.schema.json")
+
+    done = nucseg("rerun", compared[0] / "run.json", tmp_path / "again")
+
+    assert done.returncode == 0, done.stderr
+    assert "threshold: a.tif: byte-identical" in done.stdout
+    again = json.loads((tmp_path / "again" / "run.json").read_text())
+    assert again["methods"]["threshold"]["params"] == {"sigma": "0.5"}
+
+
+def test_a_rerun_tells_what_differs(compared, nucseg, tmp_path):
+    run = json.loads((compared[0] / "run.json").read_text())
+    run["methods"]["threshold"]["params"] = {"sigma": "2"}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+
+    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again")
+
+    assert done.returncode == 1
+    assert "threshold: a.tif: DIFFERENT" in done.stdout
+
+
+def test_a_rerun_needs_the_same_images(compared, nucseg, two_images, tmp_path):
+    run = json.loads((compared[0] / "run.json").read_text())
+    shutil.copytree(two_images, tmp_path / "images")
+    run["methods"]["threshold"]["input"] = str(tmp_path / "images")
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    with (tmp_path / "images" / "a.tif").open("ab") as file:
+        file.write(b"\0")
+
+    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again")
+
+    assert done.returncode == 2
+    assert "a.tif has changed since the run" in done.stderr
+    assert not (tmp_path / "again").exists()
+
+
+def test_the_crate_describes_itself(compared, nucseg, tmp_path):
+    from rocrate.rocrate import ROCrate
+
+    done = nucseg("export-crate", compared[0], tmp_path / "results.zip", "--with-images")
+
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+        archive.extractall(tmp_path / "crate")
+    crate = ROCrate(tmp_path / "crate")
+    action = next(entity for entity in crate.get_entities() if entity.type == "CreateAction")
+    assert action["instrument"].id == "#threshold"
+    assert {entity.id for entity in action["object"]} >= {"images/a.tif", "#threshold-sigma", "#threshold-weights"}
+    assert "methods/threshold/labels/a.tif" in {entity.id for entity in action["result"]}
+    for entity in crate.data_entities:
+        assert (tmp_path / "crate" / unquote(entity.id)).is_file(), entity.id
+    assert not list(tmp_path.glob(".*"))
