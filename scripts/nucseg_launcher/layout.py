@@ -113,13 +113,3 @@ class OutFolder:
     def citation(self) -> Path:
         """What to cite."""
         return self.path / "CITATION.md"
-
-    @property
-    def comparison(self) -> Path:
-        """What the report shows: methods, volumes, scores, agreement."""
-        return self.path / "comparison.json"
-
-    @property
-    def report(self) -> Path:
-        """All of it on one page."""
-        return self.path / "report.html"
