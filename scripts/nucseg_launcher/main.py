@@ -24,6 +24,7 @@ from nucseg_launcher.commands import (
     sif,
     simulate,
     train,
+    view,
 )
 
 DESCRIPTION = """\
@@ -49,6 +50,7 @@ COMMANDS = (
     compare,
     score,
     consensus,
+    view,
     rerun,
     export_crate,
     train,

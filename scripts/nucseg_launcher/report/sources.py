@@ -58,7 +58,7 @@ def open_stack(out: OutFolder, comparison: dict[str, Any], volume: dict[str, Any
     depth, height, width = volume["shape"]
     stack = Stack((depth, height, width), tuple(volume["voxel_size_um"] or (1.0, 1.0, 1.0)))
     name = volume["name"]
-    channel, time_point = _choice(out)
+    channel, time_point = segmented_part(out)
     with ExitStack() as files:
 
         def opened(what: str, path: Path | None, load: Callable[[Path], np.ndarray], *choice: int) -> Planes | None:
@@ -121,8 +121,8 @@ def find_labels(folder: Path, name: str) -> Path | None:
         return None
 
 
-def _choice(out: OutFolder) -> tuple[int, int]:
-    """The channel and the time point that were segmented."""
+def segmented_part(out: OutFolder) -> tuple[int, int]:
+    """The channel and the time point that were segmented; -1 where there is only one."""
     params: dict[str, Any] = {}
     for facts in read_json(out.run).get("methods", {}).values():
         params |= facts.get("params") or {}
