@@ -131,6 +131,7 @@ def cut(planes: Planes, view: View) -> Sections:
     xz, yz = [], []
     for number in range(z0, z1, view.z_step):
         plane = planes.read(number)
-        xz.append(plane[y, x0:x1])
-        yz.append(plane[y0:y1, x])
+        # Copies: a view would keep its plane in memory.
+        xz.append(plane[y, x0:x1].copy())
+        yz.append(plane[y0:y1, x].copy())
     return Sections(planes.read(z)[y0:y1, x0:x1], np.stack(xz), np.stack(yz, axis=1))

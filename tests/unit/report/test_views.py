@@ -1,3 +1,4 @@
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,20 @@ def test_a_crop_reads_none_but_its_own_planes() -> None:
     cut(planes_of(np.zeros((50, 40, 40), np.uint8), seen), view)
 
     assert set(seen) == set(range(18, 28))
+
+
+def test_one_plane_is_in_memory_at_a_time() -> None:
+    planes: list[weakref.ref[np.ndarray]] = []
+
+    def read(z: int) -> np.ndarray:
+        plane = np.full((30, 30), z)
+        assert sum(earlier() is not None for earlier in planes) <= 1
+        planes.append(weakref.ref(plane))
+        return plane
+
+    cut(Planes((20, 30, 30), read), whole((20, 30, 30), (1, 1, 1), (10, 15, 15), None))
+
+    assert len(planes) == 21
 
 
 def test_of_a_huge_volume_only_some_planes_are_read() -> None:
