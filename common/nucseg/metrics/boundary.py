@@ -1,14 +1,18 @@
 """Distances between the surfaces of true and predicted objects, in µm."""
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from nucseg.machine import usable_cores
 from nucseg.metrics.matching import Pairs
 from nucseg.metrics.objects import locate
 
 VoxelSize = tuple[float, float, float]
+
+_BATCH = 64
+"""Pairs that a core compares without a word of Python in between."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +65,17 @@ def surface_distance(true: np.ndarray, pred: np.ndarray, voxel_size: VoxelSize, 
     ValueError
         A mask is empty (there is no distance), or the shapes differ.
     """
+    from nucseg.metrics.surfaces import summary
+
     if true.shape != pred.shape:
         raise ValueError(f"masks of shapes {true.shape} and {pred.shape} cannot be compared")
     if not true.any() or not pred.any():
         raise ValueError("an empty mask has no surface")
     true_surface, pred_surface = _surface(true), _surface(pred)
     to_true, to_pred = _distance_to(true_surface, voxel_size), _distance_to(pred_surface, voxel_size)
-    there, back = to_pred[true_surface], to_true[pred_surface]
-    both = np.concatenate([there, back])
-    return SurfaceDistance(
-        float(both.max()),
-        float(max(np.percentile(there, 95), np.percentile(back, 95))),
-        float(to_pred[true & ~pred].sum() / true.sum() + to_true[pred & ~true].sum() / pred.sum()) / 2,
-        float(both.mean()),
-        float(np.mean(both <= tolerance * (1 + 1e-6))),
-    )
+    missed, added = to_pred[true & ~pred].sum() / true.sum(), to_true[pred & ~true].sum() / pred.sum()
+    there, back = to_pred[true_surface].astype(np.float64), to_true[pred_surface].astype(np.float64)
+    return SurfaceDistance(*summary(there, back, float(missed), float(added), float(tolerance)))
 
 
 def surface_distances(
@@ -85,7 +85,10 @@ def surface_distances(
     voxel_size: VoxelSize,
     tolerance: float,
 ) -> list[SurfaceDistance]:
-    """Compare each matched pair in the box that holds both, with the voxel size's anisotropy.
+    """Compare each matched pair in the box that holds both, on all cores.
+
+    The results are those of `surface_distance`, in a fraction of the time: surfaces of matched objects are near each
+    other, so few voxels have to be looked at for each distance.
 
     Parameters
     ----------
@@ -101,7 +104,24 @@ def surface_distances(
     list of SurfaceDistance
         In the order of the pairs; empty without any.
     """
-    return [surface_distance(*crop, voxel_size, tolerance) for crop in pair_crops(gt, pred, pairs)]
+    from nucseg.metrics.surfaces import compare, cut, nearest_rows
+
+    if not len(pairs.true):
+        return []
+    first, stop = pair_boxes(gt, pred, pairs)
+    shapes = stop - first
+    size_z, size_y, size_x = map(float, voxel_size)
+    rows = nearest_rows(shapes[:, 0].max(), shapes[:, 1].max(), size_z, size_y)
+
+    sides = (gt, pairs.true.astype(gt.dtype)), (pred, pairs.pred.astype(pred.dtype))
+
+    def work(some: slice) -> np.ndarray:
+        masks = [cut(labels, of[some], first[some], shapes[some]) for labels, of in sides]
+        return compare(*masks, shapes[some], size_x, rows, float(tolerance))
+
+    batches = [slice(k, k + _BATCH) for k in range(0, len(first), _BATCH)]
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        return [SurfaceDistance(*row) for scores in pool.map(work, batches) for row in scores.tolist()]
 
 
 def mean_distance(distances: list[SurfaceDistance]) -> SurfaceDistance:
@@ -111,17 +131,12 @@ def mean_distance(distances: list[SurfaceDistance]) -> SurfaceDistance:
     return SurfaceDistance(*(columns.mean(axis=0).tolist() if distances else [float("nan")] * len(names)))
 
 
-def pair_crops(gt: np.ndarray, pred: np.ndarray, pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Masks of both objects of each pair, in the box around both."""
-    if not len(pairs.true):
-        return
+def pair_boxes(gt: np.ndarray, pred: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Find the box around both objects of each pair: where it begins and stops, (pairs, 3) each."""
     true_objects, pred_objects = locate(gt), locate(pred)
     i, j = true_objects.index(pairs.true), pred_objects.index(pairs.pred)
     first = np.minimum(true_objects.first[i], pred_objects.first[j])
-    stop = np.maximum(true_objects.last[i], pred_objects.last[j]) + 1
-    for true, predicted, low, high in zip(pairs.true, pairs.pred, first.tolist(), stop.tolist(), strict=True):
-        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        yield gt[box] == true, pred[box] == predicted
+    return first, np.maximum(true_objects.last[i], pred_objects.last[j]) + 1
 
 
 def _surface(mask: np.ndarray) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Volume, surface area and sphericity of matched objects, and their errors."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from nucseg.metrics.boundary import VoxelSize, pair_crops
+from nucseg.machine import usable_cores
+from nucseg.metrics.boundary import VoxelSize, pair_boxes
 from nucseg.metrics.matching import Pairs
 from nucseg.morphometry.surface import sphericity, surface_area
 
@@ -70,14 +72,15 @@ def shape_errors(gt: np.ndarray, pred: np.ndarray, pairs: Pairs, voxel_size: Vox
     list of ShapeErrors
         In the order of the pairs; empty without any.
     """
-    errors = []
-    for masks in pair_crops(gt, pred, pairs):
-        true, predicted = (shape_of(mask, voxel_size) for mask in masks)
-        errors.append(
-            ShapeErrors(
-                predicted.volume / true.volume - 1,
-                predicted.area / true.area - 1,
-                predicted.sphericity - true.sphericity,
-            )
+
+    def compare(true: int, predicted: int, first: np.ndarray, stop: np.ndarray) -> ShapeErrors:
+        box = tuple(map(slice, first, stop))
+        of_true, of_pred = shape_of(gt[box] == true, voxel_size), shape_of(pred[box] == predicted, voxel_size)
+        return ShapeErrors(
+            of_pred.volume / of_true.volume - 1,
+            of_pred.area / of_true.area - 1,
+            of_pred.sphericity - of_true.sphericity,
         )
-    return errors
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        return list(pool.map(compare, pairs.true.tolist(), pairs.pred.tolist(), *pair_boxes(gt, pred, pairs)))
