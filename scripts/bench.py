@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "common"), str(ROOT)]
 
 from bench_methods import measure_methods
-from bench_tools import SHAPE, Row, Seconds, alternate, measure, real_image
+from bench_morphometry import bench_morphometry
+from bench_tools import SHAPE, Row, Seconds, alternate, measure, print_table, real_image
 from bench_whole import bench_container, bench_memory
 from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import load_folder
@@ -181,15 +182,6 @@ def bench_shipped(raw: np.ndarray, repeats: int) -> Iterator[Row]:
         yield Row(what, "", f"{speed.f1:.4f}", "", ">= 0.99")
 
 
-def print_table(rows: list[Row]) -> None:
-    """Columns as wide as their widest cell."""
-    lines = [("", "upstream / bare", "ours", "ratio", "aim")]
-    lines += [(row.what, row.reference, row.ours, row.ratio, row.aim) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
 def models(work: Path, oracle: Oracle, image: Path, shared: Path | None) -> Iterator[tuple[str, Path]]:
     """Each model by name and folder; the oracle has loaded it."""
     unet = work / "unet"
@@ -209,7 +201,9 @@ def main() -> int:
     parser.add_argument("--oracle-python", type=Path, help="Python with stardist and TensorFlow")
     parser.add_argument("--shared", type=Path, default=os.environ.get("NUCSEG_SHARED"), help="folder with data/")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each side")
-    parser.add_argument("--without", default="", help="upstream, shipped, memory, container: parts to leave out")
+    parser.add_argument(
+        "--without", default="", help="upstream, shipped, morphometry, memory, container: parts to leave out"
+    )
     args = parser.parse_args()
     without = args.without.split(",")
     threads = usable_cores()
@@ -235,6 +229,8 @@ def main() -> int:
             oracle.close()
         if "shipped" not in without:
             tell(bench_shipped(real_image()[:31, :61, :57], args.repeats))
+        if "morphometry" not in without:
+            tell(bench_morphometry(work))
         if "memory" not in without:
             tell(bench_memory(work))
         if "container" not in without:

@@ -26,6 +26,15 @@ class Row:
     aim: str = ""
 
 
+def print_table(rows: list[Row]) -> None:
+    """Columns as wide as their widest cell."""
+    lines = [("", "reference", "ours", "ratio", "aim")]
+    lines += [(row.what, row.reference, row.ours, row.ratio, row.aim) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
 def measure(call: Callable[[], Any]) -> Seconds:
     """Time one call; what it gives is dropped."""
     begun, used = time.perf_counter(), time.process_time()
@@ -60,3 +69,26 @@ def mirrored(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.pad(image, [(0, max(0, n - m)) for n, m in zip(shape, image.shape, strict=True)], mode="symmetric")[
         tuple(slice(0, n) for n in shape)
     ]
+
+
+def ellipsoids(shape: tuple[int, int, int], count: int, seed: int = 0) -> np.ndarray:
+    """Label image (uint16) of ellipsoidal nuclei in random orientations; some touch.
+
+    They lie about the points of a lattice, as large as fits: in 256 x 1024 x 1024 voxels, 20,000 of 3,000 on average.
+    """
+    rng = np.random.default_rng(seed)
+    edge = (np.prod(shape) / count) ** (1 / 3)
+    while np.prod([int(n / edge) for n in shape]) < count:
+        edge *= 0.99
+    lattice = np.stack(np.meshgrid(*[np.arange(int(n / edge)) for n in shape], indexing="ij"), axis=-1).reshape(-1, 3)
+    centres = (rng.permutation(lattice)[:count] + 0.5 + rng.uniform(-0.08, 0.08, (count, 3))) * edge
+    labels = np.zeros(shape, np.uint16)
+    for label, centre in enumerate(centres, 1):
+        axes = np.linalg.qr(rng.normal(size=(3, 3)))[0] / rng.uniform(0.28, 0.46, 3) / edge
+        first = np.maximum(0, centre - edge / 2).astype(int)
+        box = tuple(slice(a, a + int(edge) + 1) for a in first)
+        offsets = [np.arange(s.start, min(s.stop, n)) - c for s, n, c in zip(box, shape, centre, strict=True)]
+        z, y, x = np.ix_(*offsets)
+        inside = sum((a * z + b * y + c * x) ** 2 for a, b, c in axes.T) <= 1
+        labels[box][inside & (labels[box] == 0)] = label
+    return labels

@@ -39,7 +39,7 @@ from nucseg.formats import (
 from nucseg.labels import checked_labels
 from nucseg.method import Method, Segmenter, method_folder
 from nucseg.models import fingerprint, resolve_model
-from nucseg.morphometry.files import table_files, write_companion, write_table
+from nucseg.morphometry import measure, table_files, write_companion, write_table
 from nucseg.progress import Listener, Progress, duration, say
 from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, read_images, same_settings
 from nucseg.volume import Volume
@@ -243,8 +243,6 @@ class Batch:
         return problems
 
     def _measure(self, image: Path, volume: Volume, labels: np.ndarray) -> None:
-        from nucseg.morphometry.table import measure
-
         assert self.request.measurements is not None
         path, companion = table_files(self.request.measurements, image_stem(image))
         table = measure(labels, volume)

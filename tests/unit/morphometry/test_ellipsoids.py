@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nucseg.morphometry.table import measure
+from nucseg.morphometry import measure
 from nucseg.volume import Volume
 
 

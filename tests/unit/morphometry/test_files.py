@@ -6,8 +6,7 @@ import pytest
 
 from nucseg import __version__
 from nucseg.errors import ENVIRONMENT, NucsegError
-from nucseg.morphometry.files import read_table, table_files, write_companion, write_table
-from nucseg.morphometry.table import Table, measure
+from nucseg.morphometry import Table, measure, read_table, table_files, write_companion, write_table
 from nucseg.volume import Volume
 
 

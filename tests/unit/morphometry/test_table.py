@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from skimage.measure import regionprops_table
 
-from nucseg.morphometry.columns import COLUMNS
-from nucseg.morphometry.table import measure
+from nucseg.morphometry import COLUMNS, measure
 from nucseg.volume import Triple, Volume
 
 
