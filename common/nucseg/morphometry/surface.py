@@ -1,6 +1,8 @@
 """Surface areas of digital objects."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +13,7 @@ from nucseg.volume import Triple
 # In diagonals of a voxel. Less leaves the steps of the mask in the normals, more bends them where the surface does.
 _SMOOTHING = 0.7
 _TRUNCATE = 2.0
+_BLOCK_VOXELS = 1 << 22
 
 Number = TypeVar("Number", float, np.ndarray)
 
@@ -41,30 +44,66 @@ def surface_area(mask: np.ndarray, voxel_size: Triple) -> float:
     >>> round(area / (4 * np.pi * 5**2), 2)
     1.0
     """
-    from scipy.ndimage import gaussian_filter1d
+    size = tuple(float(edge) for edge in voxel_size)
+    kernels = _kernels(size)
+    # Rows and planes lie one after the other in memory; as much background as a kernel reaches keeps them apart.
+    margins = [max(len(kernel), 3) - 1 for kernel in kernels]
+    inside = np.zeros([n + 2 * margin for n, margin in zip(mask.shape, margins, strict=True)], np.float32)
+    inside[tuple(slice(margin, -margin) for margin in margins)] = mask
+    planes = max(1, _BLOCK_VOXELS // inside[0].size)
+    area = 0.0
+    for first in range(0, len(inside), planes):
+        begin = max(0, first - 2 * margins[0])
+        block = inside[begin : first + planes + 2 * margins[0]]
+        area += _area(block, slice(first - begin, first - begin + planes), kernels, size)
+    return area
 
-    size = np.asarray(voxel_size, float)
-    # The gradients at a face need the two voxels beyond it.
-    inside = np.pad(mask, 2)
-    smooth = inside.astype(np.float32)
-    for axis, sigma in enumerate(_SMOOTHING * np.linalg.norm(size) / size):
-        smooth = gaussian_filter1d(smooth, sigma, axis, mode="constant", truncate=_TRUNCATE)
-    flat, field = inside.ravel(), smooth.ravel()
-    steps = [inside.shape[1] * inside.shape[2], inside.shape[2], 1]
+
+@lru_cache
+def _kernels(voxel_size: Triple) -> list[np.ndarray]:
+    """One half of a Gaussian along each axis, from its centre on."""
+    kernels = []
+    for sigma in _SMOOTHING * np.linalg.norm(voxel_size) / np.asarray(voxel_size):
+        weights = np.exp(-0.5 * (np.arange(int(_TRUNCATE * sigma + 0.5) + 1) / sigma) ** 2)
+        kernels.append((weights / (2 * weights.sum() - 1)).astype(np.float32))
+    return kernels
+
+
+def _area(inside: np.ndarray, counted: slice, kernels: list[np.ndarray], voxel_size: Triple) -> float:
+    """Area of the faces of those planes of a block that count; the others are what their normals need."""
+    flat = inside.ravel()
+    steps = (inside.shape[1] * inside.shape[2], inside.shape[2], 1)
+    smooth = flat
+    for step, kernel in zip(steps, kernels, strict=True):
+        smooth = _smoothed(smooth, step, kernel)
+    differences = []
+    for step in steps:
+        along = np.zeros_like(smooth)
+        np.subtract(smooth[2 * step :], smooth[: -2 * step], out=along[step:-step])
+        differences.append(along)
     area = 0.0
     for axis, step in enumerate(steps):
-        # Across the ends of rows and planes too, but there both sides are margin.
-        here = np.flatnonzero(flat[step:] != flat[:-step])
-        there = here + step
+        start, stop = counted.start * steps[0], min(counted.stop * steps[0], len(flat) - step)
+        here = start + np.flatnonzero(flat[start:stop] != flat[start + step : stop + step])
         gradient = [
-            (field[here + s] - field[here - s] + field[there + s] - field[there - s]) / edge
-            for s, edge in zip(steps, size, strict=True)
+            (along.take(here) + along.take(here + step)) / edge
+            for along, edge in zip(differences, voxel_size, strict=True)
         ]
-        outwards = np.where(flat[here], -gradient[axis], gradient[axis])
-        length = np.sqrt(sum(g**2 for g in gradient))
+        outwards = np.where(flat.take(here), -gradient[axis], gradient[axis])
+        length = np.sqrt(gradient[0] ** 2 + gradient[1] ** 2 + gradient[2] ** 2)
         cosines = np.divide(outwards, length, out=np.zeros_like(outwards), where=length > 0)
-        area += float(cosines.sum(dtype=np.float64) * size.prod() / size[axis])
+        area += float(cosines.sum(dtype=np.float64)) * math.prod(voxel_size) / voxel_size[axis]
     return area
+
+
+def _smoothed(flat: np.ndarray, step: int, kernel: np.ndarray) -> np.ndarray:
+    """Convolve along one axis, whose neighbours are `step` apart. A third of the time of scipy's for small arrays."""
+    smooth = kernel[0] * flat
+    for distance, weight in enumerate(kernel[1:], 1):
+        part, shift = weight * flat, distance * step
+        smooth[shift:] += part[:-shift]
+        smooth[:-shift] += part[shift:]
+    return smooth
 
 
 def surface_areas(
