@@ -44,8 +44,7 @@ def surface_area(mask: np.ndarray, voxel_size: Triple) -> float:
     >>> round(area / (4 * np.pi * 5**2), 2)
     1.0
     """
-    size = tuple(float(edge) for edge in voxel_size)
-    kernels = _kernels(size)
+    kernels = _kernels(voxel_size)
     # Rows and planes lie one after the other in memory; as much background as a kernel reaches keeps them apart.
     margins = [max(len(kernel), 3) - 1 for kernel in kernels]
     inside = np.zeros([n + 2 * margin for n, margin in zip(mask.shape, margins, strict=True)], np.float32)
@@ -55,7 +54,7 @@ def surface_area(mask: np.ndarray, voxel_size: Triple) -> float:
     for first in range(0, len(inside), planes):
         begin = max(0, first - 2 * margins[0])
         block = inside[begin : first + planes + 2 * margins[0]]
-        area += _area(block, slice(first - begin, first - begin + planes), kernels, size)
+        area += _area(block, slice(first - begin, first - begin + planes), kernels, voxel_size)
     return area
 
 
