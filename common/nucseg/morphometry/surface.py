@@ -96,7 +96,7 @@ def _area(inside: np.ndarray, counted: slice, kernels: list[np.ndarray], voxel_s
 
 
 def _smoothed(flat: np.ndarray, step: int, kernel: np.ndarray) -> np.ndarray:
-    """Convolve along one axis, whose neighbours are `step` apart. A third of the time of scipy's for small arrays."""
+    """Convolve along one axis, whose neighbours are `step` apart; scipy takes twice as long for arrays so small."""
     smooth = kernel[0] * flat
     for distance, weight in enumerate(kernel[1:], 1):
         part, shift = weight * flat, distance * step

@@ -52,3 +52,11 @@ def test_nuclei_that_touch_have_the_surface_that_each_has_alone() -> None:
 
 def test_sphericity_of_a_cube() -> None:
     assert sphericity(np.array([8.0]), np.array([24.0])) == pytest.approx([(np.pi / 6) ** (1 / 3)])
+
+
+@pytest.mark.parametrize("voxel_size", [UNIT, (0.2, 1.0, 1.0), (5.0, 1.0, 1.0)])
+def test_objects_of_many_voxels_are_done_block_by_block(voxel_size, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = ball(9)[:, 3:]
+    whole = surface_area(mask, voxel_size)
+    monkeypatch.setattr("nucseg.morphometry.surface._BLOCK_VOXELS", 2000)
+    assert surface_area(mask, voxel_size) == pytest.approx(whole, rel=1e-6)
