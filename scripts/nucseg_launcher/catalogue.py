@@ -119,6 +119,20 @@ def list_methods() -> list[MethodEntry]:
     return entries
 
 
+def get_methods(text: str) -> list[MethodEntry]:
+    """Several methods, their names divided by commas.
+
+    Raises
+    ------
+    NucsegError
+        One is unknown, or named twice.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if len(set(names)) < len(names):
+        raise NucsegError(f"a method is named twice: {text}", "name each one once", USAGE)
+    return [get_method(name) for name in names]
+
+
 def get_method(name: str) -> MethodEntry:
     """The method called `name`.
 

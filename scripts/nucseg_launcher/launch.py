@@ -114,15 +114,22 @@ def status_of(engine: Engine, job: Job, result: Result, started: str) -> dict[st
     return status
 
 
+def question_of(job: Job) -> dict[str, Any]:
+    """What decides about the labels of a job: runs that differ in it must not share a folder."""
+    return {
+        "input": str(job.in_dir),
+        "ground_truth": str(job.gt_dir) if job.gt_dir else None,
+        "model": str(job.model) if job.model else job.params.get("model"),
+        "params": job.params,
+    }
+
+
 def facts_of(job: Job, status: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
     """What is told of a run besides its status; `identity` is the engine's, asked for before the run."""
     return {
         **identity,
         "command": job.folder.command.read_text(encoding="utf-8").strip(),
-        "input": str(job.in_dir),
-        "ground_truth": str(job.gt_dir) if job.gt_dir else None,
-        "model": str(job.model) if job.model else job.params.get("model"),
-        "params": job.params,
+        **question_of(job),
         "device": job.device,
         "memory_limit_bytes": job.memory,
         **{key: status[key] for key in _OF_STATUS},

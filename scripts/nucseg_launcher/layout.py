@@ -59,6 +59,25 @@ class MethodFolder:
         return self.path / "resources.tsv"
 
     @property
+    def script(self) -> Path:
+        """What was submitted to Slurm last."""
+        return self.path / "submit.sbatch"
+
+    @property
+    def submissions(self) -> Path:
+        """Which images went to Slurm in which task of which job."""
+        return self.path / "submissions.json"
+
+    @property
+    def tasks(self) -> Path:
+        """Logs and records of Slurm's tasks, ``<job>_<task>.out``, ``.err`` and ``.json``."""
+        return self.path / "tasks"
+
+    def task_file(self, job: str, task: int, suffix: str) -> Path:
+        """One of a task's files."""
+        return self.tasks / f"{job}_{task}{suffix}"
+
+    @property
     def status(self) -> Path:
         """Written last: a folder without it was cut short."""
         return self.path / "status.json"

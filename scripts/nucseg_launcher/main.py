@@ -23,6 +23,8 @@ from nucseg_launcher.commands import (
     score,
     sif,
     simulate,
+    status,
+    submit,
     train,
     view,
 )
@@ -47,6 +49,8 @@ COMMANDS = (
     pull,
     sif,
     run,
+    submit,
+    status,
     compare,
     score,
     consensus,

@@ -14,7 +14,6 @@ from nucseg.atomic import atomic_path
 from nucseg.errors import NucsegError
 from nucseg.record import FAILED
 from nucseg_launcher.causes import error_lines
-from nucseg_launcher.engines.base import Job
 from nucseg_launcher.layout import MethodFolder, OutFolder
 
 NOT_DONE = "not done"
@@ -76,9 +75,9 @@ def image_entries(folder: MethodFolder, images: Iterable[str], errors: str) -> l
     return entries
 
 
-def outcome_facts(job: Job, entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def outcome_facts(folder: MethodFolder, entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """What a run is done again by, and compared with: images and labels by their hashes, weights, citation."""
-    recorded = read_json(job.folder.container_record)
+    recorded = read_json(folder.container_record)
     kept = ("file", "status", "sha256", "labels_sha256", "nuclei")
     images = [{key: entry[key] for key in kept if key in entry} for entry in entries]
     return {"weights": recorded.get("model"), "citation": recorded.get("citation", ""), "images": images}

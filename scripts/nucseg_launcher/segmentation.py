@@ -36,7 +36,7 @@ class Order:
 
 
 def prepare(order: Order, engine: Engine, *, only_tell: bool = False) -> Job:
-    """Check everything that can be checked before anything is made or started.
+    """Check everything that can be checked before anything is made or started on this machine.
 
     Parameters
     ----------
@@ -48,6 +48,15 @@ def prepare(order: Order, engine: Engine, *, only_tell: bool = False) -> Job:
     NucsegError
         What stands against it.
     """
+    from nucseg_launcher import launch
+
+    job = draft(order, only_tell=only_tell)
+    launch.judge(launch.problems(engine, job), only_tell=only_tell)
+    return job
+
+
+def draft(order: Order, *, only_tell: bool = False) -> Job:
+    """`prepare` without the engine: check the folders, and what an earlier run has left in them."""
     from nucseg.folders import check_apart, find_ground_truth, find_images
     from nucseg.formats import label_name
     from nucseg_launcher import launch
@@ -72,8 +81,7 @@ def prepare(order: Order, engine: Engine, *, only_tell: bool = False) -> Job:
         memory=order.memory,
         resume=order.resume,
     )
-    findings = [preflight.disk_space(images, order.out.path), *launch.problems(engine, job)]
-    launch.judge(findings, only_tell=only_tell)
+    launch.judge([preflight.disk_space(images, order.out.path)], only_tell=only_tell)
     return job
 
 
@@ -134,7 +142,7 @@ def _run(engine: Engine, job: Job, out: OutFolder, images: list[str]) -> int:
         entries = record.image_entries(job.folder, images, result.errors)
         result = replace(result, failure=failure_of(result, entries))
         status = {**launch.status_of(engine, job, result, started), "images": entries}
-        facts = {**launch.facts_of(job, status, identity), **record.outcome_facts(job, entries)}
+        facts = {**launch.facts_of(job, status, identity), **record.outcome_facts(job.folder, entries)}
         try:
             with locked(out.path, wait=True):
                 record.write_run(out, job.method.name, facts)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import INTERRUPTED, USAGE, NucsegError
-from nucseg_launcher.catalogue import MethodEntry, get_method
+from nucseg_launcher.catalogue import get_methods
 from nucseg_launcher.commands.run import add_run_options
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.output import say
@@ -58,6 +58,7 @@ def execute(args: argparse.Namespace) -> int:
     """Run what is missing, compare, and say where the report is."""
     from nucseg_launcher.checks.preflight import existing_folder
     from nucseg_launcher.comparison.overview import write_overview
+    from nucseg_launcher.slurm.collect import collect_all
 
     if len(args.words) not in (1, 3):
         raise NucsegError(
@@ -77,6 +78,7 @@ def execute(args: argparse.Namespace) -> int:
         existing_folder("the output folder", out.path)
         if args.settings or args.dry_run:
             raise NucsegError("nothing is run when OUT alone is named", "nucseg compare METHODS IN OUT", USAGE)
+        collect_all(out)
     content = write_overview(out, gt_dir, also)
     _tell(content)
     return code
@@ -96,7 +98,7 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
     from nucseg_launcher.engines import choose_engine
     from nucseg_launcher.segmentation import Order, prepare, segment
 
-    methods = _methods(args.words[0])
+    methods = get_methods(args.words[0])
     settings = settings_of_methods(args.settings, methods)
     in_dir = existing_folder("the input folder", Path(args.words[1]))
     engine, note = choose_engine(args.engine)
@@ -128,13 +130,6 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
             return codes[-1]
     some_done = any(code in (0, 1) for code in codes)
     return max(codes, default=0) if not some_done else min(1, max(codes))
-
-
-def _methods(text: str) -> list[MethodEntry]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if len(set(names)) < len(names):
-        raise NucsegError(f"a method is named twice: {text}", "name each one once", USAGE)
-    return [get_method(name) for name in names]
 
 
 def _folders(items: Sequence[str]) -> dict[str, Path]:

@@ -1,0 +1,129 @@
+"""From the records of many tasks to those of one run: after it, OUT is as a local run leaves it."""
+
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nucseg import __version__
+from nucseg.errors import FAILED_IMAGE, NucsegError
+from nucseg.record import DONE, FAILED
+from nucseg_launcher import record
+from nucseg_launcher.execution import locked
+from nucseg_launcher.layout import MethodFolder, OutFolder
+from nucseg_launcher.output import say
+from nucseg_launcher.slurm.client import Task, TaskState, task_states
+from nucseg_launcher.slurm.submission import Submission, job_name, read_submissions
+from nucseg_launcher.slurm.survey import ImageState, survey, task_records
+from nucseg_launcher.units import count_text
+
+_OF_STATUS = ("started", "ended", "seconds", "peak_memory_bytes", "exit_code", "status")
+
+
+def collect(out: OutFolder, method: str) -> list[ImageState]:
+    """Where each image of a method stands; what its tasks have recorded is joined.
+
+    When no task is left, the status, the summary and the logs of the whole run are written, as a
+    local run writes them.
+
+    Raises
+    ------
+    NucsegError
+        ENVIRONMENT: Slurm does not answer.
+    """
+    folder = out.method(method)
+    submissions = read_submissions(folder)
+    with locked(folder.path, wait=True):
+        tasks = task_states([submission.job for submission in submissions], job_name(method))
+        images = survey(folder, submissions, tasks)
+        join_records(folder, tasks)
+        over = not any(state.alive for state in tasks.values())
+        if over and submissions and not _is_told(folder, images):
+            _finish(out, method, submissions, images)
+    return images
+
+
+def _is_told(folder: MethodFolder, images: Iterable[ImageState]) -> bool:
+    told = {entry["file"]: entry["status"] for entry in record.read_json(folder.status).get("images", [])}
+    return told == {image.name: image.entry["status"] for image in images}
+
+
+def collect_all(out: OutFolder) -> None:
+    """`collect` what was submitted and is not told yet, as far as Slurm can be asked here."""
+    for method in out.methods():
+        folder = out.method(method)
+        if folder.submissions.exists() and not folder.status.exists():
+            try:
+                collect(out, method)
+            except NucsegError as error:
+                say(f"warning: {method} may not be complete: {error.cause}", sys.stderr)
+
+
+def join_records(folder: MethodFolder, tasks: Mapping[Task, TaskState]) -> None:
+    """Put the records of tasks into that of the folder; those of tasks that are over are not needed any more."""
+    records = task_records(folder)
+    if not records:
+        return
+    whole = record.read_json(folder.container_record)
+    entries = {entry["file"]: entry for entry in whole.get("images", [])}
+    for path in records.values():
+        part = record.read_json(path)
+        entries |= {entry["file"]: entry for entry in part.pop("images", [])}
+        whole = part
+    _write_record(folder, whole, entries)
+    for task, path in records.items():
+        if task not in tasks or not tasks[task].alive:
+            path.unlink()
+
+
+def forget_failures(folder: MethodFolder) -> None:
+    """Keep nothing but done images in the record, because the others are tried again. Their tasks are over."""
+    whole = record.read_json(folder.container_record)
+    if whole:
+        _write_record(folder, whole, {entry["file"]: entry for entry in whole["images"] if entry["status"] == DONE})
+
+
+def _write_record(folder: MethodFolder, whole: dict[str, Any], entries: Mapping[str, dict[str, Any]]) -> None:
+    folder.labels.mkdir(exist_ok=True)
+    record.write_json(folder.container_record, {**whole, "images": [entries[name] for name in sorted(entries)]})
+
+
+def _finish(out: OutFolder, method: str, submissions: Sequence[Submission], images: Sequence[ImageState]) -> None:
+    folder = out.method(method)
+    for suffix, target in ((".out", folder.stdout), (".err", folder.stderr)):
+        with target.open("wb") as whole:
+            for path in sorted(folder.tasks.glob(f"*{suffix}"), key=lambda path: path.stat().st_mtime_ns):
+                with path.open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+    status = _status(method, submissions, images)
+    known = record.read_json(out.run).get("methods", {}).get(method, {})
+    facts = {**known, **{key: status[key] for key in _OF_STATUS}}
+    facts |= record.outcome_facts(folder, status["images"])
+    with locked(out.path, wait=True):
+        record.write_run(out, method, facts)
+        record.write_summaries(out, status)
+        record.write_citation(out)
+    record.write_json(folder.status, status)
+
+
+def _status(method: str, submissions: Sequence[Submission], images: Iterable[ImageState]) -> dict[str, Any]:
+    entries = [image.entry for image in images]
+    failed = [entry for entry in entries if entry["status"] == FAILED]
+    incomplete = any(entry["status"] != DONE or entry.get("problems") for entry in entries)
+    peaks = [entry["peak_memory_mib"] for entry in entries if entry.get("peak_memory_mib")]
+    status: dict[str, Any] = {
+        "method": method,
+        "run": submissions[-1].job,
+        "status": "incomplete" if incomplete else "done",
+        "exit_code": FAILED_IMAGE if incomplete else 0,
+        "started": submissions[0].submitted,
+        "ended": record.now(),
+        "seconds": round(sum(entry.get("seconds", 0) for entry in entries), 2),
+        "peak_memory_bytes": int(max(peaks) * 1024**2) if peaks else None,
+        "nucseg": __version__,
+        "engine": "slurm",
+        "images": entries,
+    }
+    if failed:
+        status |= {"cause": f"{count_text(len(failed), 'image')} could not be segmented", "hint": failed[0]["hint"]}
+    return status

@@ -1,0 +1,135 @@
+"""The batch script: what Slurm runs, readable, and complete without nucseg."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nucseg import __version__
+from nucseg_launcher.engines.base import Job
+from nucseg_launcher.slurm.causes import HEAD, LATE
+from nucseg_launcher.slurm.submission import job_name
+from nucseg_launcher.units import count_text
+
+SCRATCH = "$scratch"
+"""Stands for the container's /tmp, a folder of the node that the task makes and removes."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What Slurm is asked for, for each task, in the spelling of sbatch.
+
+    Attributes
+    ----------
+    gres, partition, account : str or None
+        None takes the cluster's default.
+    at_once : int or None
+        How many tasks may run at the same time.
+    more : sequence of str
+        Further options of sbatch.
+    """
+
+    time: str
+    memory: str
+    cores: int
+    gres: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    at_once: int | None = None
+    more: Sequence[str] = ()
+
+    def options(self, method: str, tasks: int) -> list[str]:
+        """The options of sbatch."""
+        array = f"0-{tasks - 1}" + (f"%{self.at_once}" if self.at_once else "")
+        options = {
+            "job-name": job_name(method),
+            "array": array,
+            "time": self.time,
+            "mem": self.memory,
+            "cpus-per-task": str(self.cores),
+            "gres": self.gres,
+            "partition": self.partition,
+            "account": self.account,
+        }
+        return [*(f"--{name}={value}" for name, value in options.items() if value), *self.more]
+
+
+_SCRIPT = """\
+#!/bin/bash
+# {method} on {images}, written by nucseg {version}.
+# `nucseg status OUT` tells what came of it; `nucseg submit --resume` submits what is missing.
+{options}
+#SBATCH --output=tasks/%A_%a.out
+#SBATCH --error=tasks/%A_%a.err
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=B:USR1@30
+set -eu
+
+images=(
+{names}
+)
+per_task={per_task}
+mine=("${{images[@]:SLURM_ARRAY_TASK_ID * per_task:per_task}}")
+task=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
+head="{head}$task on $(hostname), $(date)"
+echo "$head"
+echo "$head" >&2
+
+# The task's share of the machine, which the container would not see otherwise.
+export APPTAINERENV_OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK SINGULARITYENV_OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK
+if [ -n "${{CUDA_VISIBLE_DEVICES+set}}" ]; then
+    export APPTAINERENV_CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES
+    export SINGULARITYENV_CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+{command} \\
+    --record="/out/{tasks}/$task.json" "${{mine[@]/#/--only=}}" &
+container=$!
+
+# The container finishes cleanly: when the job is cancelled, and half a minute before its time is up (--signal).
+trap 'kill "$container"' TERM
+trap 'echo "{late}" >&2; kill "$container"' USR1
+code=0
+wait "$container" || code=$?
+while kill -0 "$container" 2>/dev/null; do
+    # It was only the waiting that a signal has ended.
+    code=0
+    wait "$container" || code=$?
+done
+exit "$code"
+"""
+
+
+def _lines(words: Sequence[str]) -> str:
+    """A command, each of its options on a line of its own."""
+    quoted = ['"$scratch"' if word == SCRATCH else shlex.quote(word) for word in words]
+    return " ".join(f"\\\n    {word}" if word.startswith("--") else word for word in quoted)
+
+
+def script_text(job: Job, command: Sequence[str], tasks: Sequence[Sequence[str]], wishes: Wishes) -> str:
+    """The script of a job.
+
+    Parameters
+    ----------
+    job : Job
+    command : sequence of str
+        The engine's words, at their end those of the container's command line; `SCRATCH` among them.
+    tasks : sequence of sequence of str
+        Images, as `nucseg_launcher.slurm.submission.divide` shares them out.
+    wishes : Wishes
+    """
+    images = [image for task in tasks for image in task]
+    return _SCRIPT.format(
+        method=job.method.name,
+        images=count_text(len(images), "image"),
+        version=__version__,
+        options="\n".join(f"#SBATCH {shlex.quote(option)}" for option in wishes.options(job.method.name, len(tasks))),
+        names="\n".join(f"    {shlex.quote(image)}" for image in images),
+        per_task=len(tasks[0]),
+        command=_lines(command),
+        tasks=job.folder.tasks.name,
+        head=HEAD,
+        late=LATE,
+    )

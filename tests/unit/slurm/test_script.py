@@ -1,0 +1,100 @@
+"""The batch script, run by bash as Slurm runs it, with a program of ours where Apptainer would be."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nucseg.errors import ENVIRONMENT, NucsegError
+from nucseg_launcher.catalogue import MethodEntry
+from nucseg_launcher.engines.base import Job
+from nucseg_launcher.layout import MethodFolder
+from nucseg_launcher.slurm import client
+from nucseg_launcher.slurm.causes import LATE
+from nucseg_launcher.slurm.script import SCRATCH, Wishes, script_text
+from nucseg_launcher.slurm.submission import divide
+from nucseg_launcher.slurm.submit import Wanted, wishes_of
+
+NAMES = ("a b.tif", "it's.tif", '"q".tif', "$HOME `x`.tif", "[1] *.tif", "µ 細胞.tif", "-n.tif", "two\nlines.tif")
+TELL = "import json, os, sys; print(json.dumps([sys.argv[1:], os.path.isdir(sys.argv[2])]))"
+WAIT = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def job(name="deepsynth", device="auto"):
+    return Job("x", MethodEntry(name, {}, None), MethodFolder(Path("/out")), Path("/out"), Path("/in"), device=device)
+
+
+def start(tmp_path, code, tasks, number):
+    script = tmp_path / "submit.sbatch"
+    words = [sys.executable, "-c", code, "--workdir", SCRATCH, "--in", "a 'b'"]
+    script.write_text(script_text(job(), words, tasks, Wishes("10", "1G", 2)), "utf-8")
+    variables = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(number), "SLURM_CPUS_PER_TASK": "2"}
+    environment = {**os.environ, **variables, "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir(exist_ok=True)
+    return subprocess.Popen(
+        ["bash", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=environment
+    )
+
+
+def test_each_task_gets_its_share_whatever_the_names_are(tmp_path):
+    tasks = divide(NAMES, 3)
+    shares = []
+    for number in range(len(tasks)):
+        out, err = start(tmp_path, TELL, tasks, number).communicate(timeout=30)
+        words, has_scratch = json.loads(out.splitlines()[-1])
+        assert has_scratch
+        assert words[2:5] == ["--in", "a 'b'", f"--record=/out/tasks/7_{number}.json"]
+        shares.append(tuple(word.removeprefix("--only=") for word in words[5:]))
+        assert out.startswith(f"== task 7_{number} on ")
+        assert err.startswith(f"== task 7_{number} on ")
+    assert shares == [tuple(task) for task in tasks]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "is_late"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)])
+def test_a_signal_lets_the_container_finish(tmp_path, number, is_late):
+    running = start(tmp_path, WAIT, [["a.tif"]], 0)
+    while "ready" not in running.stdout.readline():
+        assert running.poll() is None
+    running.send_signal(number)
+    _, err = running.communicate(timeout=20)
+    assert running.returncode == 7
+    assert (LATE in err) == is_late
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_options_of_sbatch():
+    wishes = Wishes("10", "1G", 2, gres="gpu:1", account="my lab", at_once=3, more=("--qos=long",))
+    lines = script_text(job(), ["x"], divide(NAMES, 8), wishes).splitlines()
+    for option in ("--array=0-7%3", "--time=10", "--mem=1G", "--cpus-per-task=2", "--gres=gpu:1", "--qos=long"):
+        assert f"#SBATCH {option}" in lines
+    assert "#SBATCH '--account=my lab'" in lines
+    assert not any("partition" in line for line in lines)
+
+
+def test_the_method_says_what_it_needs_and_the_user_knows_better():
+    needs = wishes_of(job("stardist3d"), Wanted(), images_per_task=100)
+    assert (needs.time, needs.memory, needs.cores, needs.gres) == ("1-09:20:00", "16G", 4, None)
+    assert wishes_of(job("cellpose_sam"), Wanted(), 1).gres == "gpu:1"
+    assert wishes_of(job("cellpose_sam", "cpu"), Wanted(), 1).gres is None
+    assert wishes_of(job("stardist3d", "cuda"), Wanted(), 1).gres == "gpu:1"
+    wanted = Wanted(time="5", memory="2G", cores=1, gres="gpu:a100:1")
+    told = wishes_of(job("cellpose"), wanted, 1)
+    assert (told.time, told.memory, told.cores, told.gres) == ("5", "2G", 1, "gpu:a100:1")
+
+
+def test_no_slurm_on_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NucsegError, match="Slurm is not on this machine") as caught:
+        client.submit(tmp_path / "submit.sbatch")
+    assert caught.value.exit_code == ENVIRONMENT
+    assert "login node" in caught.value.hint
