@@ -13,7 +13,7 @@ from nucseg.descriptors.rules import check_ids, check_name, check_texts, check_v
 from nucseg.method import Method
 from nucseg.params import parameters
 
-TYPES = {bool: "checkbox", int: "integer", float: "float", str: "textbox"}
+WIDGETS = {"checkbox": bool, "integer": int, "float": float, "textbox": str, "radio": str}
 WIDGET_KEYS = ("label", "description", "cli_tag", "section_id", "mode")
 PORT_KEYS = (*WIDGET_KEYS, "default", "folder_name", "file_count")
 IMAGE_KEYS = ("subtype", "depth", "timepoints", "tiled", "pyramidal")
@@ -81,7 +81,7 @@ def _widget(item: Field[Any]) -> dict[str, Any]:
     facts = item.metadata
     entry = {
         "name": item.name,
-        "type": TYPES[item.type],  # type: ignore[index]
+        "type": next(widget for widget, kind in WIDGETS.items() if kind is item.type),
         "label": facts["name"],
         "description": facts["help"],
         "default": item.default,
@@ -155,9 +155,6 @@ def _check_widget(entry: dict[str, Any]) -> Iterator[str]:
     options = entry.get("options")
     if (entry.get("type") == "radio") != bool(options):
         yield "options belong to every radio"
-    types = tuple(
-        kind for kind, name in {**TYPES, str: "radio" if options else "textbox"}.items() if name == entry.get("type")
-    )
-    yield from check_value(
-        entry.get("default"), types, [option.get("value") for option in options] if options else None
-    )
+    types = [kind for widget, kind in WIDGETS.items() if widget == entry.get("type")]
+    choices = [option.get("value") for option in options] if options else None
+    yield from check_value(entry.get("default"), types, choices)

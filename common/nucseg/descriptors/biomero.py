@@ -17,6 +17,7 @@ from nucseg.descriptors.rules import (
     check_texts,
     check_value,
     command_line,
+    listed,
 )
 from nucseg.method import Method
 from nucseg.params import parameters
@@ -82,20 +83,10 @@ def _input(item: Field[Any]) -> dict[str, Any]:
 
 def check(descriptor: dict[str, Any]) -> list[str]:
     """What BIOMERO would take without a word and get wrong, one line each; empty when the descriptor is good."""
-    inputs = descriptor.get("inputs")
-    faults = [f"inputs: {fault}" for fault in check_ids(inputs)]
-    if isinstance(inputs, list) and not faults:
-        params = [entry for entry in inputs if entry.get("type") != "image"]
-        faults += check_command(descriptor.get("command-line"), (entry["id"] for entry in params))
-        faults += [f"{entry['id']}: {fault}" for entry in params for fault in _check_parameter(entry)]
-        if [(entry["id"], entry.get("set-by-server")) for entry in inputs if entry not in params] != [
-            (IMAGES[0], True)
-        ]:
-            faults.append(f"inputs: must hold one image, {IMAGES[0]}, set by the server; else it is a field for text")
     return [
         *_check_top(descriptor),
         *check_image(descriptor.get("container-image"), str(descriptor.get("name")), "oci"),
-        *faults,
+        *_check_inputs(descriptor),
     ]
 
 
@@ -114,6 +105,19 @@ def _check_top(descriptor: dict[str, Any]) -> Iterator[str]:
         yield 'outputs: must be images of the sub-type ["label"]'
 
 
+def _check_inputs(descriptor: dict[str, Any]) -> Iterator[str]:
+    inputs = descriptor.get("inputs")
+    yield from (f"inputs: {fault}" for fault in check_ids(inputs))
+    if not listed(inputs):
+        return
+    images = [entry for entry in inputs if entry.get("type") == "image"]
+    if len(images) != 1 or images[0].get("set-by-server") is not True:
+        yield "inputs: one must be the images, set by the server; else it is a field for text"
+    params = [entry for entry in inputs if entry not in images]
+    yield from check_command(descriptor.get("command-line"), (entry["id"] for entry in params))
+    yield from (f"{entry['id']}: {fault}" for entry in params for fault in _check_parameter(entry))
+
+
 def _check_parameter(entry: dict[str, Any]) -> Iterator[str]:
     yield from check_name(entry["id"])
     yield from check_texts(entry, ("name", "description"))
@@ -121,5 +125,5 @@ def _check_parameter(entry: dict[str, Any]) -> Iterator[str]:
         yield "command-line-flag must be --@id and value-key [@ID]"
     if entry.get("set-by-server") is not False or entry.get("optional") is not True:
         yield "must be optional and not set by the server"
-    types = tuple(kind for kind, name in TYPES.items() if name == entry.get("type"))
+    types = [kind for kind, name in TYPES.items() if name == entry.get("type")]
     yield from check_value(entry.get("default-value"), types, entry.get("value-choices"))

@@ -18,6 +18,7 @@ from nucseg.descriptors.rules import (
     check_texts,
     check_value,
     command_line,
+    listed,
 )
 from nucseg.method import Method
 from nucseg.params import parameters
@@ -85,7 +86,7 @@ def _input(item: Field[Any]) -> dict[str, Any]:
 def check(descriptor: dict[str, Any]) -> list[str]:
     """What a consumer would stumble over, one line each; empty when the descriptor is good."""
     inputs = descriptor.get("inputs")
-    ids = [str(entry.get("id")) for entry in inputs if isinstance(entry, dict)] if isinstance(inputs, list) else []
+    ids = [entry["id"] for entry in inputs] if listed(inputs) else []
     return [
         *_check_top(descriptor),
         # The server runs "<type> run <image>".
@@ -104,9 +105,8 @@ def _check_top(descriptor: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_inputs(inputs: Any) -> Iterator[str]:
-    faults = list(check_ids(inputs))
-    yield from (f"inputs: {fault}" for fault in faults)
-    if faults and faults[0].startswith("must"):
+    yield from (f"inputs: {fault}" for fault in check_ids(inputs))
+    if not listed(inputs):
         return
     for name in sorted(SERVER_INPUTS.keys() - {entry["id"] for entry in inputs}):
         yield f"{name}: a BIAFLOWS server needs it"
@@ -141,6 +141,6 @@ def _check_parameter(entry: dict[str, Any]) -> Iterator[str]:
     choices = entry.get("value-choices")
     if choices != entry.get("values-choice"):
         yield "value-choices and values-choice must say the same"
-    types = tuple(kind for kind, name in TYPES.items() if name == entry.get("type"))
+    types = [kind for kind, name in TYPES.items() if name == entry.get("type")]
     bounds = {key: entry.get(key) for key in ("minimum", "maximum")}
     yield from check_value(entry.get("default-value"), types, choices, **bounds)

@@ -37,16 +37,11 @@ def papers(method: Method) -> list[Paper]:
 
 def citations(method: Method) -> list[dict[str, str]]:
     """What to cite, as BIOMERO and Bilayers want it; the first is the tool, as which BIOMERO shows it."""
-    tool = {"name": method.title, "license": LICENSE, "description": method.description}
-    return [tool] + [
-        {
-            "name": text,
-            **({"doi": doi} if doi else {}),
-            "license": LICENSE,
-            "description": f"Publication of {method.title}",
-        }
-        for text, doi in papers(method)
-    ]
+    cited = [{"name": method.title, "license": LICENSE, "description": method.description}]
+    for text, doi in papers(method):
+        entry = {"name": text, "license": LICENSE, "description": f"Publication of {method.title}"}
+        cited.append(entry | ({"doi": doi} if doi else {}))
+    return cited
 
 
 def audience(item: Field[Any]) -> str:

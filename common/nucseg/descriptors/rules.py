@@ -6,8 +6,8 @@ What the consumers really do with each field was read and tried in their own sou
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, TypeGuard
 
 from nucseg.cli import RESERVED
 
@@ -59,9 +59,14 @@ def check_image(container: Any, name: str, kind: str) -> Iterator[str]:
         yield "container-image.image: must end with the name"
 
 
+def listed(entries: Any, key: str = "id") -> TypeGuard[list[dict[str, Any]]]:
+    """Whether it is a list of objects, each with an id."""
+    return isinstance(entries, list) and all(isinstance(e, dict) and filled(e.get(key)) for e in entries)
+
+
 def check_ids(entries: Any, key: str = "id") -> Iterator[str]:
     """A list of objects, each with an id of its own."""
-    if not (isinstance(entries, list) and all(isinstance(e, dict) and filled(e.get(key)) for e in entries)):
+    if not listed(entries, key):
         yield f"must be a list of objects with an {key}"
         return
     for name, count in Counter(entry[key].lower() for entry in entries).items():
@@ -81,7 +86,7 @@ def check_name(name: str) -> Iterator[str]:
         yield f"means the flag --{clash[0]}"
 
 
-def check_value(value: Any, types: tuple[type, ...], choices: Any = None, **bounds: Any) -> Iterator[str]:
+def check_value(value: Any, types: Collection[type], choices: Any = None, **bounds: Any) -> Iterator[str]:
     """A default: of one of the types to the letter (1 is no float), one of the choices, within the bounds."""
     if type(value) not in types:
         yield f"the default {value!r} is not of type {' or '.join(kind.__name__ for kind in types) or 'known'}"
