@@ -52,8 +52,8 @@ _RESULT = [
     "hint",
     "problems",
     "scores",
-    "mistakes",
     "volume_um3",
+    "volume_voxels",
     "sphericity",
 ]
 _SCORES = [
@@ -73,6 +73,10 @@ _SCORES = [
     "assd_um",
     "nsd",
     "count_error",
+    "n_splits",
+    "n_merges",
+    "n_missed",
+    "n_spurious",
 ]
 
 

@@ -15,11 +15,13 @@ _GB = 1024**3
 
 def plots_of(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str, str]) -> list[Chart]:
     """All plots that the results allow."""
+    unsized = {**comparison, "results": [row for row in comparison["results"] if not row["volume_um3"]]}
     made = (
         _accuracy(comparison, styles, titles),
         _ranking(comparison, styles, titles),
         _counts(comparison, styles, titles),
         _boxes(comparison, styles, titles, "volume_um3", "Volume of the nuclei", "volume in µm³"),
+        _boxes(unsized, styles, titles, "volume_voxels", "Volume, size of a voxel unknown", "volume in voxels"),
         _boxes(comparison, styles, titles, "sphericity", "Sphericity of the nuclei", "sphericity (1: a ball)"),
         _cost(comparison, styles, titles),
     )
@@ -89,7 +91,7 @@ def _counts(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[s
     if len(volumes) == _MOST_VOLUMES:
         note += f" The first {_MOST_VOLUMES} volumes."
     spread = 7.0
-    height = spread * len(styles) + 8
+    height = max(22.0, spread * len(styles) + 8)
     rows_of = [("", _stem(comparison, name)) for name in volumes]
     chart, across, places = row_chart("Number of nuclei", note, rows_of, height)
     x = axis_over([*(row["nuclei"] for row in rows), *known], *across)
@@ -151,11 +153,11 @@ def _cost(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str
         seconds = [row["seconds"] for row in _done(comparison, method["name"]) if row["seconds"]]
         if seconds and method["peak_memory_bytes"]:
             points.append((method["name"], sum(seconds) / len(seconds), method["peak_memory_bytes"] / _GB))
-    if not points:
+    if len(points) < 2:
         return None
     chart = Chart("Cost", "Time per volume and the most memory used. Lower left is cheap.")
     across, up = plot_area()
-    x = axis_over([p[1] for p in points], *across, logarithmic=len(points) > 1)
+    x = axis_over([p[1] for p in points], *across, logarithmic=True)
     y = axis_over([p[2] for p in points], *up, zero=True)
     frame(chart, x, y, "seconds per volume", "memory in GB")
     chart.marks += [

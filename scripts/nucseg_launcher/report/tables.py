@@ -117,10 +117,6 @@ def _score(key: str) -> Callable[[dict[str, Any]], float | None]:
     return lambda row: (row["scores"] or {}).get(key)
 
 
-def _mistake(key: str) -> Callable[[dict[str, Any]], float | None]:
-    return lambda row: len(row["mistakes"].get(key) or []) if row["mistakes"] else None
-
-
 def _of_results() -> list[Column]:
     """Columns about one method and one volume."""
     return [
@@ -136,10 +132,10 @@ def _of_results() -> list[Column]:
         Column(
             "HD95 µm", "how far outlines are apart, all but the worst 5 %", _score("hausdorff95_um"), micrometres, min
         ),
-        Column("splits", "true nuclei that were cut into several", _mistake("splits"), count, min),
-        Column("merges", "found nuclei that hold several true ones", _mistake("merges"), count, min),
-        Column("missed", "true nuclei with no found one", _mistake("missed"), count, min),
-        Column("spurious", "found nuclei with no true one", _mistake("spurious"), count, min),
+        Column("splits", "true nuclei that were cut into several", _score("n_splits"), count, min),
+        Column("merges", "found nuclei that hold several true ones", _score("n_merges"), count, min),
+        Column("missed", "true nuclei with no found one", _score("n_missed"), count, min),
+        Column("spurious", "found nuclei with no true one", _score("n_spurious"), count, min),
         Column("seconds", "time for the volume", lambda row: row["seconds"], seconds, min),
         Column("memory", "most memory used", lambda row: _bytes(row["peak_memory_mib"]), size_text, min),
     ]

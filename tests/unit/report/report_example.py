@@ -127,6 +127,6 @@ def _result(out: OutFolder, method: str, image: Volume, true: np.ndarray, scored
             "f1_75": scores[1].f1,
             "count_error": int(labels.max()) - int(true.max()),
         }
-        missed = [{"true": number + 1} for number in set(FOUND["exact"]) - set(FOUND[method])]
-        result["mistakes"] = {"splits": [], "merges": [], "missed": missed, "spurious": []}
+        missed = len(FOUND["exact"]) - len(FOUND[method])
+        result["scores"] |= {"n_splits": 0, "n_merges": 0, "n_missed": missed, "n_spurious": 0}
     return result
