@@ -25,6 +25,11 @@ def test_the_committed_descriptor_is_the_generated_one(name, dialect):
     )
 
 
+def test_no_descriptor_of_a_method_that_is_gone_was_left(monkeypatch):
+    monkeypatch.delenv("NUCSEG_ROOT", raising=False)
+    assert MAKE["main"](["--check"]) == 0
+
+
 def defaults(dialect, descriptor):
     """Name and default of every parameter, as the file's readers find them."""
     if dialect == "bioimageio":
