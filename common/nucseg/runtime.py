@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -172,15 +173,23 @@ class _TorchNetwork:
         return tuple(output.float().cpu().numpy() for output in outputs)
 
 
+def _openvino() -> Any:
+    """OpenVINO without its telemetry, which forks this process and reports every conversion to its makers."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 class _OpenVinoNetwork:
     """OpenVINO on the CPU, compiled once for all shapes."""
 
     def __init__(self, module: torch.nn.Module, bfloat16: bool) -> None:
         import warnings
 
-        import openvino
         import torch
 
+        openvino = _openvino()
         example = torch.zeros(1, _channels_in(module), *(2 * d for d in module.divisor))
         with warnings.catch_warnings():
             # OpenVINO traces with what torch calls deprecated, and torch fears for shapes, which tests try.

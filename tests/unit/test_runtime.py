@@ -66,6 +66,12 @@ def test_default_precision_is_near_the_exact_values(volume):
         assert np.abs(a - b).max() < 0.02 * np.abs(a).max()
 
 
+def test_openvino_reports_nothing_to_its_makers():
+    runtime.compile_network(make(nn.ReLU()), "cpu", exact=True)
+    assert "openvino.tools.ovc.telemetry_stub" in sys.modules
+    assert sys.modules["openvino_telemetry"] is None
+
+
 def test_one_network_takes_any_shape(volume):
     network = runtime.compile_network(make(nn.ReLU()), "cpu", exact=True)
     whole = network(volume)[1].copy()
