@@ -4,7 +4,7 @@
 #   scripts/start_slurm.sh start    does nothing when a controller answers; else configures and starts one
 #   scripts/start_slurm.sh stop     ends what this script started, and nothing else
 #
-# Debian: apt-get install slurm-wlm slurm-wlm-mysql-plugin slurmdbd mariadb-server munge
+# Debian: apt-get install slurm-wlm slurmdbd mariadb-server
 set -euo pipefail
 
 state=/var/lib/nucseg-slurm
@@ -26,7 +26,7 @@ wait_for() { # SECONDS WHAT COMMAND...
 }
 
 configure() {
-    # A path of cgroup v1, also where v2 is mounted beside it.
+    # Version 1, which needs no systemd, also where version 2 is mounted beside it.
     cat >"$conf/cgroup.conf" <<CONF
 $mark
 CgroupPlugin=cgroup/v1
@@ -79,6 +79,7 @@ start() {
     for program in slurmctld slurmd slurmdbd munged mariadbd; do
         command -v $program >/dev/null || die "$program is missing; the head of this script names the Debian packages"
     done
+    [ -d /sys/fs/cgroup/memory ] || die "memory limits are set by cgroup v1 here, and this machine mounts none of its kind"
     if [ -e $conf/slurm.conf ] && ! grep -qF "$mark" $conf/slurm.conf; then
         die "$conf/slurm.conf is not ours. Try: start that Slurm, or move the file away"
     fi

@@ -1,12 +1,14 @@
 """``nucseg status``: how far the jobs on the cluster are."""
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import FAILED_IMAGE, USAGE, NucsegError
+from nucseg.record import DONE, FAILED
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.output import say
 
@@ -45,26 +47,33 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.checks.preflight import existing_folder
     from nucseg_launcher.slurm.collect import collect
     from nucseg_launcher.slurm.submission import read_submissions
+    from nucseg_launcher.slurm.survey import UNKNOWN, survey
 
     out = OutFolder(existing_folder("the output folder", args.output))
     methods = [name for name in out.methods() if read_submissions(out.method(name))]
     if not methods:
         raise NucsegError(f"nothing was submitted for {out.path}", "nucseg submit METHOD IN OUT", USAGE)
-    states = {method: collect(out, method) for method in methods}
+    code = 0
+    try:
+        states = {method: collect(out, method) for method in methods}
+    except NucsegError as error:
+        say(f"warning: this is what the files tell: {error}", sys.stderr)
+        states = {name: survey(out.method(name), read_submissions(out.method(name)), None) for name in methods}
+        code = error.exit_code
     _tell_counts(states)
     for method, images in states.items():
         _tell_failures(out, method, images)
     _tell_reasons(states)
-    over = [image.state for images in states.values() for image in images if not image.alive]
-    return FAILED_IMAGE if set(over) - {"done"} else 0
+    over = {image.state for images in states.values() for image in images if not image.alive}
+    return code if UNKNOWN in over else FAILED_IMAGE if over - {DONE} else 0
 
 
 def _tell_counts(states: dict[str, list["ImageState"]]) -> None:
-    from nucseg.record import DONE, FAILED
     from nucseg_launcher.record import NOT_DONE
-    from nucseg_launcher.slurm.survey import QUEUED, RUNNING
+    from nucseg_launcher.slurm.survey import QUEUED, RUNNING, UNKNOWN
 
-    columns = (QUEUED, RUNNING, DONE, FAILED, NOT_DONE)
+    present = {image.state for images in states.values() for image in images}
+    columns = [QUEUED, RUNNING, DONE, FAILED, NOT_DONE, *({UNKNOWN} & present)]
     width = max(len("method"), *map(len, states))
     say(f"{'method':{width}}  " + "  ".join(f"{column:>8}" for column in columns))
     for method, images in states.items():

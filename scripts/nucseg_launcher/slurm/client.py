@@ -11,6 +11,9 @@ from nucseg_launcher.slurm.causes import explain_refusal
 Task = tuple[str, int]
 """Id of a job, and the number of a task of its array."""
 
+USUAL_ARRAY = 1001
+"""Tasks that an array may have where the cluster's administrators have not decided otherwise."""
+
 _QUEUED = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 _RUNNING = {"RUNNING", "CONFIGURING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"}
 
@@ -62,12 +65,18 @@ def submit(script: Path) -> str:
 
 
 def largest_array() -> int:
-    """How many tasks an array may have here."""
+    """How many tasks an array may have here.
+
+    Raises
+    ------
+    NucsegError
+        ENVIRONMENT: there is no Slurm here, or it does not answer.
+    """
     for line in _ask("scontrol", "show", "config").splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "MaxArraySize" and value.strip().isdigit():
             return int(value)
-    return 1001
+    return USUAL_ARRAY
 
 
 def task_states(jobs: Collection[str], name: str) -> dict[Task, TaskState]:

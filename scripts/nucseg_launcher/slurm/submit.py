@@ -73,12 +73,17 @@ def wishes_of(job: Job, wanted: Wanted, images_per_task: int) -> Wishes:
 
 
 def text_of(job: Job, wanted: Wanted) -> str:
-    """The script that `submit` would write for all images."""
-    return _script(job, wanted, [image.name for image in readable_names(find_images(job.in_dir)[0])])[0]
+    """The script that `submit` would write for all images, also where there is no Slurm."""
+    images = [image.name for image in readable_names(find_images(job.in_dir)[0])]
+    try:
+        most = client.largest_array()
+    except NucsegError:
+        most = client.USUAL_ARRAY
+    return _script(job, wanted, images, most)[0]
 
 
-def _script(job: Job, wanted: Wanted, images: Sequence[str]) -> tuple[str, list[Sequence[str]], Wishes]:
-    tasks = divide(images, min(wanted.array_size or len(images), client.largest_array()))
+def _script(job: Job, wanted: Wanted, images: Sequence[str], most: int) -> tuple[str, list[Sequence[str]], Wishes]:
+    tasks = divide(images, min(wanted.array_size or len(images), most))
     wishes = wishes_of(job, wanted, len(tasks[0]))
     return script_text(job, _container_words(job, wishes), tasks, wishes), tasks, wishes
 
@@ -147,7 +152,7 @@ def submit(out: OutFolder, job: Job, wanted: Wanted) -> None:
         if not missing:
             say(f"{name}: nothing is missing: {kept}")
             return
-        text, tasks, wishes = _script(job, wanted, missing)
+        text, tasks, wishes = _script(job, wanted, missing, client.largest_array())
         folder.status.unlink(missing_ok=True)
         forget_failures(folder)
         folder.tasks.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from nucseg_launcher.slurm.causes import HEAD, TaskEnding, explain_task
 from nucseg_launcher.slurm.client import Task, TaskState
 from nucseg_launcher.slurm.submission import Submission
 
-QUEUED, RUNNING = "queued", "running"
+QUEUED, RUNNING, UNKNOWN = "queued", "running", "unknown"
 
 _TAIL = 20_000
 
@@ -25,7 +25,7 @@ class ImageState:
     Attributes
     ----------
     state : str
-        ``done``, ``running``, ``queued``, ``failed`` or ``not done``.
+        ``done``, ``running``, ``queued``, ``failed`` or ``not done``; ``unknown`` where only Slurm could tell.
     entry : dict
         As in the run record; of a failed image `cause` and `hint`.
     task : Task or None
@@ -72,7 +72,7 @@ def recorded_images(folder: MethodFolder) -> dict[str, dict[str, Any]]:
 
 
 def survey(
-    folder: MethodFolder, submissions: Sequence[Submission], tasks: Mapping[Task, TaskState]
+    folder: MethodFolder, submissions: Sequence[Submission], tasks: Mapping[Task, TaskState] | None
 ) -> list[ImageState]:
     """Where each image of some submissions stands, and what else is recorded, by name.
 
@@ -81,8 +81,8 @@ def survey(
     folder : MethodFolder
     submissions : sequence of Submission
         The oldest first.
-    tasks : mapping of Task to TaskState
-        What Slurm says; a task that is missing is over.
+    tasks : mapping of Task to TaskState, or None
+        What Slurm says; a task that is missing is over. None where Slurm does not answer.
     """
     entries = recorded_images(folder)
     owners = {
@@ -104,6 +104,9 @@ def survey(
             continue
         submission, number = owners[name]
         task = submission.task(number)
+        if tasks is None:
+            states.append(ImageState(name, FAILED if entry["status"] == FAILED else UNKNOWN, entry, task))
+            continue
         found = tasks.get(task)
         if found and found.alive:
             states.append(ImageState(name, QUEUED if found.queued else RUNNING, entry, task, found.reason))

@@ -11,7 +11,7 @@ from nucseg_launcher.slurm.causes import HEAD
 from nucseg_launcher.slurm.client import TaskState
 from nucseg_launcher.slurm.collect import forget_failures, join_records
 from nucseg_launcher.slurm.submission import Submission, add_submission, read_submissions
-from nucseg_launcher.slurm.survey import QUEUED, RUNNING, recorded_images, survey
+from nucseg_launcher.slurm.survey import QUEUED, RUNNING, UNKNOWN, recorded_images, survey
 
 SETTINGS = {"nucseg": "0.1.0", "method": "m"}
 
@@ -68,6 +68,12 @@ def test_a_killed_task_fails_only_what_it_has_not_done(folder):
     found = survey(folder, [submission("7", "abc")], {("7", 0): TaskState("OUT_OF_MEMORY", 125)})
     assert [image.state for image in found] == [DONE, FAILED, FAILED]
     assert "16G" in found[2].entry["cause"]
+
+
+def test_without_slurm_the_files_tell_what_they_know(folder):
+    record(folder, "7", 0, a=DONE)
+    record(folder, "7", 1, b=FAILED)
+    assert stands(folder, [submission("7", "a", "b", "c")], None) == {"a": DONE, "b": FAILED, "c": UNKNOWN}
 
 
 def test_the_last_start_of_a_task_tells_its_ending(folder):
