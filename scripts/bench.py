@@ -1,6 +1,6 @@
 """Speed and memory against upstream StarDist on TensorFlow: ``make bench``.
 
-Usage: bench.py [--oracle-python PYTHON] [--shared DIR] [--repeats N] [--without memory,container]
+Usage: bench.py [--oracle-python PYTHON] [--shared DIR] [--repeats N] [--large] [PART ...]
 
 Prints one table of ratios. Both sides get the same threads, and their runs alternate, so that what
 else the machine does falls on both; still, only ratios mean something. Upstream runs in a Python
@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "common"), str(ROOT)]
 
 from bench_methods import measure_methods
+from bench_metrics import bench_metrics
 from bench_morphometry import bench_morphometry
 from bench_tools import SHAPE, Row, Seconds, alternate, measure, print_table, real_image
 from bench_whole import bench_container, bench_memory
@@ -40,6 +41,7 @@ from nucseg.tiling import padded_shape, plan_tiles
 from parity import ArrayView, make_oracle
 
 UNET = {"backbone": "unet", "grid": [1, 2, 2], "n_rays": 96}
+PARTS = ("upstream", "shipped", "metrics", "morphometry", "memory", "container")
 CANDIDATES = 1000
 RADIUS = 6.0
 
@@ -201,11 +203,12 @@ def main() -> int:
     parser.add_argument("--oracle-python", type=Path, help="Python with stardist and TensorFlow")
     parser.add_argument("--shared", type=Path, default=os.environ.get("NUCSEG_SHARED"), help="folder with data/")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each side")
-    parser.add_argument(
-        "--without", default="", help="upstream, shipped, morphometry, memory, container: parts to leave out"
-    )
+    parser.add_argument("--large", action="store_true", help="metrics on 256 x 1024 x 1024 too, which takes 15 GB")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure, all by default: {', '.join(PARTS)}")
     args = parser.parse_args()
-    without = args.without.split(",")
+    parts = args.parts or PARTS
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(unknown)}")
     threads = usable_cores()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     rows: list[Row] = []
@@ -217,7 +220,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="nucseg-bench-") as name:
         work = Path(name)
-        if "upstream" not in without:
+        if "upstream" in parts:
             from csbdeep.utils import normalize
 
             image = work / "image.npy"
@@ -227,16 +230,19 @@ def main() -> int:
                 print(f"Measuring {model} ...", flush=True)
                 tell(bench_model(model, folder, oracle, image, args.repeats))
             oracle.close()
-        if "shipped" not in without:
+        if "shipped" in parts:
             tell(bench_shipped(real_image()[:31, :61, :57], args.repeats))
-        if "morphometry" not in without:
+        if "metrics" in parts:
+            tell(bench_metrics(args.repeats, large=args.large))
+        if "morphometry" in parts:
             tell(bench_morphometry(work))
-        if "memory" not in without:
+        if "memory" in parts:
             tell(bench_memory(work))
-        if "container" not in without:
+        if "container" in parts:
             tell(bench_container(work))
     load = os.getloadavg()[1]
-    print(f"\n{' x '.join(map(str, SHAPE))}, {threads} threads, mean load {load:.1f} in the last 5 minutes\n")
+    where = f"{' x '.join(map(str, SHAPE))} where not said"
+    print(f"\n{where}, {threads} threads, mean load {load:.1f} in the last 5 minutes\n")
     print_table(rows)
     return 0
 
