@@ -107,8 +107,10 @@ def _input(crate: ROCrate, folder: Path, image: dict[str, Any], *, with_images: 
     path = folder / image["file"]
     properties = {"name": image["file"], "sha256": image.get("sha256"), "encodingFormat": MEDIA_TYPES.get(path.suffix)}
     properties = {key: value for key, value in properties.items() if value}
-    if with_images and path.is_file():
-        return crate.add_file(path, dest_path=f"images/{path.name}", properties=properties)
+    if with_images and path.exists():
+        # An OME-Zarr image is a folder.
+        add = crate.add_dataset if path.is_dir() else crate.add_file
+        return add(path, dest_path=f"images/{path.name}", properties=properties)
     return _entity(crate, f"#image-{image['file']}", "CreativeWork", **properties)
 
 

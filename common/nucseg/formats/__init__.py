@@ -1,6 +1,6 @@
 """Reading and writing of volumes and label images."""
 
-from nucseg.formats.listing import content_sha256, image_stem, label_name, list_images, size_on_disk
+from nucseg.formats.listing import content_sha256, image_stem, label_name, last_changed, list_images, size_on_disk
 from nucseg.formats.reading import read_labels, read_volume
 from nucseg.formats.writing import write_labels, write_volume
 
@@ -8,6 +8,7 @@ __all__ = [
     "content_sha256",
     "image_stem",
     "label_name",
+    "last_changed",
     "list_images",
     "read_labels",
     "read_volume",

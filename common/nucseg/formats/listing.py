@@ -92,6 +92,11 @@ def size_on_disk(path: Path) -> int:
         return 0
 
 
+def last_changed(path: Path) -> float:
+    """When an image was last written to, in seconds since 1970: of a folder, the latest of its files."""
+    return max((file.stat().st_mtime for file in _files(path)), default=path.stat().st_mtime)
+
+
 def content_sha256(path: Path) -> str:
     """SHA-256 of an image, in hexadecimal.
 

@@ -187,13 +187,15 @@ def readable_names(images: list[Path]) -> list[Path]:
 
 def _is_finished(job: Job, image: Path, entry: dict[str, Any], has_truth: bool) -> bool:
     """Whether nothing is missing of an image, and it has not been changed since."""
+    from nucseg.formats import last_changed
+
     label = label_file(job.folder, image.name)
     return (
         entry["status"] == DONE
         and not entry.get("problems")
         and ("scores" in entry or not has_truth)
         and label.exists()
-        and image.stat().st_mtime <= label.stat().st_mtime
+        and last_changed(image) <= last_changed(label)
     )
 
 

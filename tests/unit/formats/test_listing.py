@@ -1,11 +1,12 @@
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.formats import content_sha256, image_stem, label_name, list_images, size_on_disk
+from nucseg.formats import content_sha256, image_stem, label_name, last_changed, list_images, size_on_disk
 
 
 def test_lists_images_sorted_whatever_their_case_and_nothing_else(tmp_path: Path) -> None:
@@ -81,3 +82,11 @@ def test_a_folder_s_digest_is_that_of_the_list_that_sha256sum_prints(tmp_path: P
     assert digest == hashlib.sha256(printed).hexdigest()
     (image / "0" / "c" / "0").rename(image / "0" / "c" / "1")
     assert content_sha256(image) != digest
+
+
+def test_a_folder_has_changed_when_one_of_its_files_has(tmp_path: Path) -> None:
+    chunk = tmp_path / "a.zarr" / "0" / "c"
+    chunk.parent.mkdir(parents=True)
+    chunk.touch()
+    os.utime(chunk, (3e9, 3e9))
+    assert last_changed(tmp_path / "a.zarr") == last_changed(chunk) == 3e9
