@@ -57,20 +57,23 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="check everything, print the script, submit nothing")
     slurm = parser.add_argument_group("what Slurm is asked for; without these, the method's own needs")
-    slurm.add_argument("--partition", metavar="NAME", help="partition (queue)")
-    slurm.add_argument("--account", metavar="NAME", help="who pays")
-    slurm.add_argument("--time", metavar="TIME", help="longest time of a task: minutes, or days-hours:minutes:seconds")
-    slurm.add_argument("--mem", metavar="SIZE", help="memory of a task, for example 16G")
-    slurm.add_argument("--cpus", metavar="N", type=_positive, help="processor cores of a task")
-    slurm.add_argument("--gres", metavar="LIST", help="further resources of a task, for example gpu:1")
+    slurm.add_argument("--partition", default="", metavar="NAME", help="partition (queue)")
+    slurm.add_argument("--account", default="", metavar="NAME", help="who pays")
+    slurm.add_argument(
+        "--time", default="", metavar="T", help="most time of a task: minutes, or days-hours:minutes:seconds"
+    )
+    slurm.add_argument("--mem", default="", metavar="SIZE", help="memory of a task, for example 16G")
+    slurm.add_argument("--cpus", metavar="N", type=_positive, default=0, help="processor cores of a task")
+    slurm.add_argument("--gres", default="", metavar="LIST", help="further resources of a task, for example gpu:1")
     slurm.add_argument(
         "--array-size",
         metavar="N",
         type=_positive,
+        default=0,
         help="at most N tasks, each with its share of the images, one after the other (default: one image each)",
     )
     slurm.add_argument(
-        "--at-once", metavar="N", type=_positive, help="at most N tasks at the same time (default: no limit)"
+        "--at-once", metavar="N", type=_positive, default=0, help="at most N tasks at the same time (default: no limit)"
     )
     slurm.add_argument(
         "--sbatch",
@@ -95,21 +98,21 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.checks.preflight import existing_folder
     from nucseg_launcher.segmentation import Order, draft
     from nucseg_launcher.settings import check_settings, settings_of_methods
-    from nucseg_launcher.slurm.submit import Wanted, submit, text_of
+    from nucseg_launcher.slurm.script import Wishes
+    from nucseg_launcher.slurm.submit import submit, text_of
 
     methods = get_methods(args.methods)
     settings = settings_of_methods(args.settings, methods)
     in_dir = existing_folder("the input folder", args.input)
     gt_dir = existing_folder("the ground truth folder", args.gt) if args.gt else None
     out = OutFolder(args.output.expanduser().resolve())
-    wanted = Wanted(
+    wishes = Wishes(
         time=args.time,
         memory=args.mem,
         cores=args.cpus,
         gres=args.gres,
         partition=args.partition,
         account=args.account,
-        array_size=args.array_size,
         at_once=args.at_once,
         more=tuple(args.sbatch),
     )
@@ -121,7 +124,7 @@ def execute(args: argparse.Namespace) -> int:
         jobs.append(draft(Order(method, in_dir, out, gt_dir, model, own, args.device, resume=args.resume)))
     for job in jobs:
         if args.dry_run:
-            print(text_of(job, wanted), end="")
+            print(text_of(job, wishes, args.array_size), end="")
         else:
-            submit(out, job, wanted)
+            submit(out, job, wishes, args.array_size)
     return 0

@@ -2,9 +2,10 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nucseg import __version__
+from nucseg.method import Resources
 from nucseg_launcher.engines.base import Job
 from nucseg_launcher.slurm.causes import HEAD, LATE
 from nucseg_launcher.slurm.submission import job_name
@@ -16,26 +17,36 @@ SCRATCH = "$scratch"
 
 @dataclass(frozen=True)
 class Wishes:
-    """What Slurm is asked for, for each task, in the spelling of sbatch.
+    """What Slurm is asked for, for each task, in the spelling of sbatch; what is empty is the cluster's default.
 
     Attributes
     ----------
-    gres, partition, account : str or None
-        None takes the cluster's default.
-    at_once : int or None
+    at_once : int
         How many tasks may run at the same time.
     more : sequence of str
         Further options of sbatch.
     """
 
-    time: str
-    memory: str
-    cores: int
-    gres: str | None = None
-    partition: str | None = None
-    account: str | None = None
-    at_once: int | None = None
+    time: str = ""
+    memory: str = ""
+    cores: int = 0
+    gres: str = ""
+    partition: str = ""
+    account: str = ""
+    at_once: int = 0
     more: Sequence[str] = ()
+
+    def filled(self, needs: Resources, device: str, images_per_task: int) -> "Wishes":
+        """The method's needs in the place of what the user leaves open."""
+        minutes = needs.minutes * images_per_task
+        gpu = device == "cuda" or (device == "auto" and needs.gpu)
+        return replace(
+            self,
+            time=self.time or f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:00",
+            memory=self.memory or f"{needs.memory_gb}G",
+            cores=self.cores or needs.cores,
+            gres=self.gres or "gpu:1" * gpu,
+        )
 
     def options(self, method: str, tasks: int) -> list[str]:
         """The options of sbatch."""
@@ -45,7 +56,7 @@ class Wishes:
             "array": array,
             "time": self.time,
             "mem": self.memory,
-            "cpus-per-task": str(self.cores),
+            "cpus-per-task": self.cores,
             "gres": self.gres,
             "partition": self.partition,
             "account": self.account,

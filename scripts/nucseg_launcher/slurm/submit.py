@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,27 +26,6 @@ from nucseg_launcher.slurm.survey import label_file, survey
 from nucseg_launcher.units import count_text
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the user wants of Slurm; None is the method's own need, or the cluster's default.
-
-    Attributes
-    ----------
-    array_size : int or None
-        Most tasks; None for one per image.
-    """
-
-    time: str | None = None
-    memory: str | None = None
-    cores: int | None = None
-    gres: str | None = None
-    partition: str | None = None
-    account: str | None = None
-    array_size: int | None = None
-    at_once: int | None = None
-    more: Sequence[str] = ()
-
-
 def resources_of(method: MethodEntry) -> Resources:
     """What the method says that a volume takes; the usual where its code is not here."""
     try:
@@ -55,37 +34,23 @@ def resources_of(method: MethodEntry) -> Resources:
         return Resources()
 
 
-def wishes_of(job: Job, wanted: Wanted, images_per_task: int) -> Wishes:
-    """What Slurm is asked for: what the user wants, else what the method needs."""
-    needs = resources_of(job.method)
-    minutes = needs.minutes * images_per_task
-    gres = wanted.gres or ("gpu:1" if job.device == "cuda" or (job.device == "auto" and needs.gpu) else None)
-    return Wishes(
-        time=wanted.time or f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:00",
-        memory=wanted.memory or f"{needs.memory_gb}G",
-        cores=wanted.cores or needs.cores,
-        gres=gres,
-        partition=wanted.partition,
-        account=wanted.account,
-        at_once=wanted.at_once,
-        more=wanted.more,
-    )
-
-
-def text_of(job: Job, wanted: Wanted) -> str:
+def text_of(job: Job, wishes: Wishes, array_size: int) -> str:
     """The script that `submit` would write for all images, also where there is no Slurm."""
-    images = [image.name for image in readable_names(find_images(job.in_dir)[0])]
     try:
-        most = client.largest_array()
+        largest = client.largest_array()
     except NucsegError:
-        most = client.USUAL_ARRAY
-    return _script(job, wanted, images, most)[0]
+        largest = client.USUAL_ARRAY
+    images = [image.name for image in readable_names(find_images(job.in_dir)[0])]
+    tasks = divide(images, min(array_size or largest, largest))
+    return _script(job, _filled(wishes, job, tasks), tasks)
 
 
-def _script(job: Job, wanted: Wanted, images: Sequence[str], most: int) -> tuple[str, list[Sequence[str]], Wishes]:
-    tasks = divide(images, min(wanted.array_size or len(images), most))
-    wishes = wishes_of(job, wanted, len(tasks[0]))
-    return script_text(job, _container_words(job, wishes), tasks, wishes), tasks, wishes
+def _filled(wishes: Wishes, job: Job, tasks: Sequence[Sequence[str]]) -> Wishes:
+    return wishes.filled(resources_of(job.method), job.device, len(tasks[0]))
+
+
+def _script(job: Job, wishes: Wishes, tasks: Sequence[Sequence[str]]) -> str:
+    return script_text(job, _container_words(job, wishes), tasks, wishes)
 
 
 def _container_words(job: Job, wishes: Wishes) -> list[str]:
@@ -94,7 +59,7 @@ def _container_words(job: Job, wishes: Wishes) -> list[str]:
     from nucseg_launcher.engines.sif import find_program
 
     # Whoever asked for a GPU must not get the processor's speed without a word.
-    device = "cuda" if job.device == "auto" and "gpu" in (wishes.gres or "") else job.device
+    device = "cuda" if job.device == "auto" and "gpu" in wishes.gres else job.device
     # A task that Slurm starts again goes on where it was.
     job = replace(job, resume=True, device=device)
     spec = make_spec(job, image=str(sif_of(job)), user="", gpus=device == "cuda")
@@ -119,8 +84,17 @@ def sif_of(job: Job) -> Path:
     return path
 
 
-def submit(out: OutFolder, job: Job, wanted: Wanted) -> None:
+def submit(out: OutFolder, job: Job, wishes: Wishes, array_size: int) -> None:
     """Submit what is missing of a method, and say so.
+
+    Parameters
+    ----------
+    out : OutFolder
+    job : Job
+    wishes : Wishes
+        What the user has said; the method's needs are filled in.
+    array_size : int
+        Most tasks; 0 for as many as images.
 
     Raises
     ------
@@ -133,40 +107,47 @@ def submit(out: OutFolder, job: Job, wanted: Wanted) -> None:
     folder, name = job.folder, job.method.name
     sif_of(job)
     check_same(out, job)
+    largest = client.largest_array()
     prepare_output(folder.path)
     with locked(folder.path):
-        earlier = read_submissions(folder)
-        states = client.task_states([submission.job for submission in earlier], job_name(name))
-        join_records(folder, states)
-        present = {image.name: image for image in survey(folder, earlier, states)}
-        images = readable_names(find_images(job.in_dir)[0])
-        truths = find_ground_truth(job.gt_dir, images) if job.gt_dir else {}
-        missing = [
-            path.name
-            for path in images
-            if path.name not in present
-            or not (present[path.name].alive or _is_finished(job, path, present[path.name].entry, path in truths))
-        ]
-        alive = sum(image.alive for image in present.values())
-        kept = f"{len(images) - len(missing) - alive} done, {alive} queued or running"
+        missing, others = _missing(job)
         if not missing:
-            say(f"{name}: nothing is missing: {kept}")
+            say(f"{name}: nothing is missing: {others}")
             return
-        text, tasks, wishes = _script(job, wanted, missing, client.largest_array())
+        tasks = divide(missing, min(array_size or largest, largest))
+        wishes = _filled(wishes, job, tasks)
+        identity = ApptainerEngine().identity(job)
         folder.status.unlink(missing_ok=True)
         forget_failures(folder)
         folder.tasks.mkdir(exist_ok=True)
-        record.write_text(folder.script, text)
+        record.write_text(folder.script, _script(job, wishes, tasks))
         record.write_text(folder.command, f"cd {shlex.quote(str(folder.path))} && sbatch {folder.script.name}\n")
         # A job whose number is not noted would be submitted again.
         with held():
             number = client.submit(folder.script)
             add_submission(folder, Submission(number, record.now(), wishes.time, wishes.memory, tasks))
         with locked(out.path, wait=True):
-            record.write_run(out, name, _facts(job, ApptainerEngine().identity(job), number))
-    rest = f" ({kept})" if len(missing) < len(images) else ""
-    say(f"{name}: job {number}, {count_text(len(missing), 'image')} in {count_text(len(tasks), 'task')}{rest}")
+            record.write_run(out, name, _facts(job, identity, number))
+    say(f"{name}: job {number}, {count_text(len(missing), 'image')} in {count_text(len(tasks), 'task')} ({others})")
     say(f"  script {folder.script}")
+
+
+def _missing(job: Job) -> tuple[list[str], str]:
+    """Names of the images that are neither finished nor in Slurm's hands, and how many others there are, in words."""
+    earlier = read_submissions(job.folder)
+    states = client.task_states([submission.job for submission in earlier], job_name(job.method.name))
+    join_records(job.folder, states)
+    known = {image.name: image for image in survey(job.folder, earlier, states)}
+    images = readable_names(find_images(job.in_dir)[0])
+    truths = find_ground_truth(job.gt_dir, images) if job.gt_dir else {}
+    alive = {image.name for image in images if image.name in known and known[image.name].alive}
+    done = {
+        image.name
+        for image in images
+        if image.name in known and _is_finished(job, image, known[image.name].entry, image in truths)
+    }
+    missing = [image.name for image in images if image.name not in alive | done]
+    return missing, f"{len(done - alive)} done before, {len(alive)} queued or running"
 
 
 def readable_names(images: list[Path]) -> list[Path]:

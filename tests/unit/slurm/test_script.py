@@ -5,19 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nucseg.errors import ENVIRONMENT, NucsegError
-from nucseg_launcher.catalogue import MethodEntry
+from nucseg.method import Resources, list_methods, load_method
+from nucseg_launcher.catalogue import MethodEntry, get_method
 from nucseg_launcher.engines.base import Job
 from nucseg_launcher.layout import MethodFolder
 from nucseg_launcher.slurm import client
 from nucseg_launcher.slurm.causes import LATE
 from nucseg_launcher.slurm.script import SCRATCH, Wishes, script_text
 from nucseg_launcher.slurm.submission import divide
-from nucseg_launcher.slurm.submit import Wanted, wishes_of
+from nucseg_launcher.slurm.submit import resources_of
 
 NAMES = ("a b.tif", "it's.tif", '"q".tif', "$HOME `x`.tif", "[1] *.tif", "µ 細胞.tif", "-n.tif", "two\nlines.tif")
 TELL = "import json, os, sys; print(json.dumps([sys.argv[1:], os.path.isdir(sys.argv[2])]))"
@@ -29,14 +31,13 @@ time.sleep(60)
 """
 
 
-def job(name="deepsynth", device="auto"):
-    return Job("x", MethodEntry(name, {}, None), MethodFolder(Path("/out")), Path("/out"), Path("/in"), device=device)
+JOB = Job("x", MethodEntry("deepsynth", {}, None), MethodFolder(Path("/out")), Path("/out"), Path("/in"))
 
 
 def start(tmp_path, code, tasks, number):
     script = tmp_path / "submit.sbatch"
     words = [sys.executable, "-c", code, "--workdir", SCRATCH, "--in", "a 'b'"]
-    script.write_text(script_text(job(), words, tasks, Wishes("10", "1G", 2)), "utf-8")
+    script.write_text(script_text(JOB, words, tasks, Wishes("10", "1G", 2)), "utf-8")
     variables = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(number), "SLURM_CPUS_PER_TASK": "2"}
     environment = {**os.environ, **variables, "TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir(exist_ok=True)
@@ -74,7 +75,7 @@ def test_a_signal_lets_the_container_finish(tmp_path, number, is_late):
 
 def test_options_of_sbatch():
     wishes = Wishes("10", "1G", 2, gres="gpu:1", account="my lab", at_once=3, more=("--qos=long",))
-    lines = script_text(job(), ["x"], divide(NAMES, 8), wishes).splitlines()
+    lines = script_text(JOB, ["x"], divide(NAMES, 8), wishes).splitlines()
     for option in ("--array=0-7%3", "--time=10", "--mem=1G", "--cpus-per-task=2", "--gres=gpu:1", "--qos=long"):
         assert f"#SBATCH {option}" in lines
     assert "#SBATCH '--account=my lab'" in lines
@@ -82,14 +83,24 @@ def test_options_of_sbatch():
 
 
 def test_the_method_says_what_it_needs_and_the_user_knows_better():
-    needs = wishes_of(job("stardist3d"), Wanted(), images_per_task=100)
-    assert (needs.time, needs.memory, needs.cores, needs.gres) == ("1-09:20:00", "16G", 4, None)
-    assert wishes_of(job("cellpose_sam"), Wanted(), 1).gres == "gpu:1"
-    assert wishes_of(job("cellpose_sam", "cpu"), Wanted(), 1).gres is None
-    assert wishes_of(job("stardist3d", "cuda"), Wanted(), 1).gres == "gpu:1"
-    wanted = Wanted(time="5", memory="2G", cores=1, gres="gpu:a100:1")
-    told = wishes_of(job("cellpose"), wanted, 1)
-    assert (told.time, told.memory, told.cores, told.gres) == ("5", "2G", 1, "gpu:a100:1")
+    needs = Resources(cores=4, memory_gb=16, minutes=20)
+    filled = Wishes().filled(needs, "auto", images_per_task=100)
+    assert (filled.time, filled.memory, filled.cores, filled.gres) == ("1-09:20:00", "16G", 4, "")
+    told = Wishes(time="5", memory="2G", cores=1, gres="gpu:a100:1", account="lab")
+    assert told.filled(replace(needs, gpu=True), "auto", 1) == told
+
+
+@pytest.mark.parametrize(
+    ("device", "is_slow_without", "gres"),
+    [("auto", True, "gpu:1"), ("auto", False, ""), ("cuda", False, "gpu:1"), ("cpu", True, "")],
+)
+def test_who_gets_a_gpu(device, is_slow_without, gres):
+    assert Wishes().filled(Resources(gpu=is_slow_without), device, 1).gres == gres
+
+
+@pytest.mark.parametrize("name", list_methods())
+def test_every_method_says_its_needs(name):
+    assert resources_of(get_method(name)) == load_method(name).resources
 
 
 def test_no_slurm_on_this_machine(tmp_path, monkeypatch):
