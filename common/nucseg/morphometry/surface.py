@@ -26,9 +26,10 @@ def surface_area(mask: np.ndarray, voxel_size: Triple) -> float:
     diagonals. Such an integral of normals over the digital surface converges to the true area as voxels get
     smaller (Coeurjolly et al. 2003; Lachaud & Thibert 2016); NucleusJ 2 corrects its surface in the same way, with
     normals from the image (Dubos et al. 2020). Marching cubes through a binary mask keeps its steps, at any
-    resolution: on ellipsoids it is 8% too large with cubic voxels and 20% with a voxel size of 5:1:1. Here the
-    mean error from 1,000 voxels on is below 0.7% up to 3:1:1 and 1.2% at 5:1:1, and a single nucleus'
-    is no larger than that of its volume.
+    resolution: on ellipsoids it is 8% too large with cubic voxels and 20% with a voxel size of 5:1:1. Here, from
+    1,000 voxels on, the mean error is below 0.6% and the largest of 540 ellipsoids 1.6% up to 3:1:1. At 5:1:1 it is
+    1.3% and 4.8% at 1,000 voxels, where the volume is off as much for a few planes hold the whole nucleus, and 0.5% and
+    1.5% at 4,000.
 
     Parameters
     ----------
