@@ -130,21 +130,35 @@ def best_pairs(true: np.ndarray, pred: np.ndarray, score: np.ndarray) -> np.ndar
 
     `true` and `pred` number the objects of each pair, `score` (an IoU, say) lies between 0 and 1.
 
-    Above an IoU of 0.5, and nearly always below it, a pair's objects are in no other pair. Only the
-    remaining groups, connected through common objects, need the Hungarian algorithm, each on its own.
+    Above an IoU of 0.5, and nearly always below it, a pair's objects are in no other pair. Of the remaining groups,
+    connected through common objects, most have one object in all of their pairs: the best pair is taken. Only the
+    others need the Hungarian algorithm, each on its own.
     """
     if not len(true):
         return np.empty(0, np.int64)
     alone = (np.bincount(true)[true] == 1) & (np.bincount(pred)[pred] == 1)
-    chosen = [np.flatnonzero(alone)]
     rest = np.flatnonzero(~alone)
-    for group in _groups(rest, true[rest], pred[rest]) if len(rest) else ():
-        chosen.append(group[_hungarian(true[group], pred[group], score[group])])
-    return np.sort(np.concatenate(chosen))
+    shared = rest[_best_of_groups(true[rest], pred[rest], score[rest])] if len(rest) else rest
+    return np.sort(np.concatenate([np.flatnonzero(alone), shared]))
 
 
-def _groups(positions: np.ndarray, true: np.ndarray, pred: np.ndarray) -> list[np.ndarray]:
-    """Split pairs into groups that have no object in common."""
+def _best_of_groups(true: np.ndarray, pred: np.ndarray, score: np.ndarray) -> np.ndarray:
+    group = _groups(true, pred)
+    order = np.lexsort((-score, group))
+    best = order[np.diff(group[order], prepend=-1) != 0]
+    size, of_best = np.bincount(group), best[group]
+    one_true = np.bincount(group, true == true[of_best]) == size
+    one_pred = np.bincount(group, pred == pred[of_best]) == size
+    simple = one_true | one_pred
+    chosen = [best[simple]]
+    rest = order[~simple[group[order]]]
+    for some in np.split(rest, np.flatnonzero(np.diff(group[rest])) + 1) if len(rest) else ():
+        chosen.append(some[_hungarian(true[some], pred[some], score[some])])
+    return np.concatenate(chosen)
+
+
+def _groups(true: np.ndarray, pred: np.ndarray) -> np.ndarray:
+    """Number of each pair's group, from 0; groups have no object in common."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -152,8 +166,7 @@ def _groups(positions: np.ndarray, true: np.ndarray, pred: np.ndarray) -> list[n
     nodes = size + int(pred.max()) + 1
     graph = coo_array((np.ones(len(true), np.int8), (true, size + pred)), shape=(nodes, nodes))
     component = connected_components(graph, directed=False)[1][true]
-    order = np.argsort(component, kind="stable")
-    return np.split(positions[order], np.flatnonzero(np.diff(component[order])) + 1)
+    return np.unique(component, return_inverse=True)[1]
 
 
 def _hungarian(true: np.ndarray, pred: np.ndarray, score: np.ndarray) -> np.ndarray:

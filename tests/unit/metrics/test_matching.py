@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, label
+from scipy.optimize import linear_sum_assignment
 from stardist.matching import matching as stardist_matching
 
-from nucseg.metrics.matching import Matching, match, matched_pairs
+from nucseg.metrics.matching import Matching, best_pairs, match, matched_pairs
 from nucseg.metrics.overlap import overlap_table
 
 NAMES = {
@@ -70,6 +71,20 @@ def test_as_many_pairs_as_possible_are_matched_at_low_thresholds() -> None:
     assert one(gt, pred, 0.2).tp == 2
     assert one(gt, pred, 0.2).mean_matched_iou == pytest.approx((3 / 14 + 3 / 10) / 2)
     assert one(gt, pred, 0.3).tp == 1
+
+
+@pytest.mark.parametrize("pairs", [1, 12, 40, 120])
+def test_groups_apart_are_matched_as_well_as_all_at_once(pairs: int) -> None:
+    rng = np.random.default_rng(pairs)
+    for _ in range(50):
+        true, pred = np.unravel_index(rng.choice(30 * 40, pairs, replace=False), (30, 40))
+        score = rng.random(pairs)
+        gain = np.zeros((30, 40))
+        gain[true, pred] = 1 + score / 100
+        chosen = best_pairs(true, pred, score)
+        assert len(set(true[chosen].tolist())) == len(set(pred[chosen].tolist())) == len(chosen)
+        most = gain[linear_sum_assignment(gain, maximize=True)].sum()
+        assert gain[true[chosen], pred[chosen]].sum() == pytest.approx(most)
 
 
 def test_labels_and_their_gaps_do_not_matter() -> None:
