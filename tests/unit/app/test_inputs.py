@@ -10,8 +10,8 @@ from app_harness import TRUTH, image, names, process, record, run, status, write
 
 from nucseg.formats import read_labels
 
-# Perl's of biomero 2.8.3, which takes the third field for the folder that it removes after the job.
-BIOMERO_PATH = re.compile(r"Running [\w-]+? Job w/ .+? \| .+? \| (.+?) \|.+", re.IGNORECASE)
+# That of biomero 2.8.3, which takes the third field for the folder that it removes after the job.
+BIOMERO_PATH = re.compile(r"Running [\w-]+? Job w/ .+? \| .+? \| (.+?) \|.*", re.IGNORECASE)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(nucseg):
 import sys
 from nucseg_launcher.main import main
 main(["list"])
-print({"numpy", "torch", "matplotlib", "docker", "requests", "rich", "tifffile"} & set(sys.modules))
+print({"numpy", "torch", "matplotlib", "docker", "requests", "rich", "tifffile", "zarr"} & set(sys.modules))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=nucseg.environment()
