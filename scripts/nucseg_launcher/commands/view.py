@@ -110,7 +110,8 @@ def show(viewer: Any, layers: list[Layer]) -> None:
 
     for layer in layers:
         if layer.part is None:
-            viewer.add_labels(read_labels(layer.path), name=layer.name, scale=layer.scale)
+            # Outlines, as filled labels would hide those below.
+            viewer.add_labels(read_labels(layer.path), name=layer.name, scale=layer.scale).contour = 1
         else:
             channel, time_point = layer.part
             data = read_volume(layer.path, channel=channel, time_point=time_point).data

@@ -7,7 +7,7 @@ from nucseg.volume import Shape
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.report.pictures import Contrast, Picture, contrast_of, outlines_of, picture_of
 from nucseg_launcher.report.sources import Stack, Typical, open_stack, typical
-from nucseg_launcher.report.viewer import MOST_VOXELS, Viewer, viewer_of
+from nucseg_launcher.report.viewer import Viewer, viewer_of
 from nucseg_launcher.report.views import View, around, cut, whole
 
 MOST_BYTES = 13_000_000
@@ -83,24 +83,31 @@ def _shown(stack: Stack, volume: dict[str, Any], nuclei: Typical, comparison: di
         picture.outlines.update(_outlines(stack, near))
         disagreements.append((region, picture))
     viewer = viewer_of(stack, contrast, room)
-    return Shown(volume, view.centre, sections, disagreements, viewer, [*stack.problems, *_notes(stack, view, viewer)])
+    return Shown(
+        volume,
+        view.centre,
+        sections,
+        disagreements,
+        viewer,
+        [*stack.problems, *_notes(volume["name"], stack, view, viewer)],
+    )
 
 
 def _outlines(stack: Stack, view: View) -> dict[str, list[str]]:
     return {name: outlines_of(cut(layer, view), view) for name, layer in stack.layers.items()}
 
 
-def _notes(stack: Stack, view: View, viewer: Viewer | None) -> list[str]:
+def _notes(name: str, stack: Stack, view: View, viewer: Viewer | None) -> list[str]:
     notes = []
     if any(b - a < n for (a, b), n in zip(view.box, stack.shape, strict=True)):
-        size = " x ".join(str(b - a) for a, b in view.box)
+        size = " × ".join(str(b - a) for a, b in view.box)
         notes.append(
             f"The volume is larger than a picture can show: these are the {size} voxels (Z, Y, X) in its middle."
         )
     if view.z_step > 1:
         notes.append(f"XZ and YZ are made from every {view.z_step}th plane.")
     if viewer is None:
-        notes.append(f"No slice viewer: it is made for volumes of up to {MOST_VOXELS / 1e6:.0f} million voxels.")
+        notes.append(f"Too large for a slice viewer in this page: nucseg view OUT/{name} shows it in napari.")
     elif len(viewer.planes) < stack.shape[0]:
         notes.append(f"The slice viewer has {len(viewer.planes)} of {stack.shape[0]} planes.")
     return notes

@@ -208,7 +208,7 @@ def _table(columns: list[Column], rows: list[tuple[Any, str, str, str, str]], *,
     for i in used:
         present = [value for line in values if (value := line[i]) is not None]
         choose = columns[i].best
-        if mark_best and choose and len(present) > 1:
+        if mark_best and choose and len(set(present)) > 1:
             best[i] = choose(present)
     made = []
     for (row, method, volume, state, status), line in zip(rows, values, strict=True):

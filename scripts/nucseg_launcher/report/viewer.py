@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from nucseg_launcher.report.outlines import TOLERANCE, outline_path
 from nucseg_launcher.report.pictures import Contrast, embedded
 from nucseg_launcher.report.sources import Stack
-from nucseg_launcher.report.views import WINDOW
 
-MOST_VOXELS = 1 << 26
+_MOST_VOXELS = 1 << 26
 """Of larger volumes there is no viewer: every plane would have to be read."""
 
 _MOST_PLANES = 160
+_WIDTH = 640
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def viewer_of(stack: Stack, contrast: Contrast, budget: int) -> Viewer | None:
         None for a volume of too many voxels, or where fewer than one slice in eight would be left.
     """
     depth, rows, columns = stack.shape
-    if math.prod(stack.shape) > MOST_VOXELS:
+    if math.prod(stack.shape) > _MOST_VOXELS:
         return None
-    unit = max(min(stack.voxel), max(rows * stack.voxel[1], columns * stack.voxel[2]) / WINDOW)
+    unit = max(min(stack.voxel), max(rows * stack.voxel[1], columns * stack.voxel[2]) / _WIDTH)
     width, height = columns * stack.voxel[2] / unit, rows * stack.voxel[1] / unit
     scale = f"{width / columns / 2:.5g} {height / rows / 2:.5g}"
 

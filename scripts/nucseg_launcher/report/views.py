@@ -10,10 +10,10 @@ import numpy as np
 from nucseg.volume import Shape, Triple
 from nucseg_launcher.report.planes import Planes
 
-WINDOW = 640
+WINDOW = 480
 """Largest side of a picture, in its own pixels."""
 
-_SMALLEST_NUCLEUS = 12
+_SMALLEST_NUCLEUS = 20
 """Pixels across; wider volumes are cut rather than shown with smaller nuclei, which have no visible outline."""
 
 _UNKNOWN_NUCLEUS = 24

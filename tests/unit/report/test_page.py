@@ -102,3 +102,13 @@ def test_pictures_stop_where_the_page_is_full(example: OutFolder) -> None:
 def test_without_a_comparison_there_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(NucsegError, match="no comparison"):
         write_report(OutFolder(tmp_path))
+
+
+def test_a_volume_without_room_for_a_viewer_says_how_to_see_it(example: OutFolder) -> None:
+    comparison = read_comparison(example)
+    comparison["volumes"] *= 2000
+
+    (pictures, *_) = gallery_of(example, comparison, most_bytes=30_000)
+
+    assert pictures.viewer is None
+    assert any("nucseg view OUT/first.tif" in note for note in pictures.notes)

@@ -31,7 +31,7 @@ def test_sections_go_through_the_centre() -> None:
 
 
 def test_a_wide_volume_is_made_smaller_only_until_its_nuclei_would_be_hard_to_see() -> None:
-    view = whole((100, 5000, 5000), (1, 1, 1), (50, 2500, 100), diameter=24)
+    view = whole((100, 5000, 5000), (1, 1, 1), (50, 2500, 100), diameter=40)
 
     assert view.shrink == 2
     (y0, y1), (x0, x1) = view.box[1:]
