@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from nucseg.descriptors import DIALECTS
+from nucseg.descriptors import DIALECTS, biomero
 from nucseg.method import list_methods, load_method, root_folder
 
 
@@ -18,10 +18,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is not up to date")
     parser.add_argument("--folder", type=Path, default=root_folder() / "descriptors", help="where the files are")
     args = parser.parse_args(argv)
-    wanted = {}
+    methods = {name: load_method(name) for name in list_methods()}
+    wanted = {args.folder / "biomero" / "slurm-config.ini": biomero.site_config(methods.values())}
     faults = []
-    for name in list_methods():
-        method = load_method(name)
+    for name, method in methods.items():
         for key, dialect in DIALECTS.items():
             descriptor = dialect.make(method)
             faults += [f"{name} ({key}): {fault}" for fault in (dialect.check(descriptor) if dialect.check else ())]

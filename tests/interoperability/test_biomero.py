@@ -3,6 +3,7 @@
 import os
 import subprocess
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from nucseg import __version__, cli
 from nucseg.descriptors import DIALECTS
 from nucseg.method import list_methods, load_method
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.needs("clients")
 
 # Stands where Apptainer is on a cluster and writes down what it is told; test_biomero_job.py has the real one.
@@ -62,3 +64,15 @@ def test_a_form_that_was_filled_in_or_cleared_arrives(name, submit):
     filled = submit(f"descriptors/{name}.json", "voxel_size_z=1e-05", "nuc_channel=2", "use_gpu=false", 'model="my.1"')
     wanted = replace(method.params(), voxel_size_z=1e-05, nuc_channel=2, use_gpu=False, model="my.1")
     assert cli.parse(filled[3:], method).params == wanted
+
+
+def test_a_site_gets_every_method_with_what_it_needs_from_the_lines_for_its_config(client):
+    workflows = client("biomero_config", ROOT / "descriptors" / "biomero" / "slurm-config.ini")
+    assert sorted(workflows) == list_methods()
+    for name, workflow in workflows.items():
+        needed = load_method(name).resources
+        assert workflow["repository"].endswith(f"/nucseg/tree/v{__version__}/descriptors/biomero/{name}.json")
+        assert workflow["image"] == f"nucseg/{name}"
+        assert workflow["job"] == f"jobs/{name}.sh"
+        gpu = [" --gres=gpu:1"] if needed.gpu else []
+        assert workflow["options"] == [f" --cpus-per-task={needed.cores}", f" --mem={needed.memory_gb}G", *gpu]

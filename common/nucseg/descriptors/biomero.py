@@ -4,11 +4,11 @@ Whole and fractional numbers have types of their own, authors and papers are nam
 label images, so that all of them become regions of interest. BIOMERO starts the container with the same words.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import Field
 from typing import Any
 
-from nucseg.descriptors.facts import AUTHORS, IMAGES, LABELS, audience, citations
+from nucseg.descriptors.facts import AUTHORS, IMAGES, LABELS, REPOSITORY, TAG, audience, citations
 from nucseg.descriptors.rules import (
     check_command,
     check_ids,
@@ -57,6 +57,25 @@ def make(method: Method) -> dict[str, Any]:
         "inputs": [images | {"set-by-server": True, "optional": False}, *(_input(item) for item in params)],
         "outputs": [labels | {"set-by-server": True, "optional": False}],
     }
+
+
+def site_config(methods: Iterable[Method]) -> str:
+    """The lines that a site adds to its ``slurm-config.ini``; without them a job has 5 GB and no GPU."""
+    lines = [
+        "# A job segments all chosen images: where 45 minutes do not suffice, add <name>_job_time=hh:mm:ss",
+        "[WORKFLOWS]",
+    ]
+    for method in methods:
+        name, needed = method.name, method.resources
+        lines += [
+            f"{name}={name}",
+            f"{name}_repo={REPOSITORY}/tree/{TAG}/descriptors/biomero/{name}.json",
+            f"{name}_job=jobs/{name}.sh",
+            f"{name}_job_cpus-per-task={needed.cores}",
+            f"{name}_job_mem={needed.memory_gb}G",
+            *([f"{name}_job_gres=gpu:1"] if needed.gpu else []),
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def _frame(name: str, title: str, description: str) -> dict[str, Any]:

@@ -52,12 +52,7 @@ class Committed(HTTPAdapter):
 class Client(SlurmClient):
     """BIOMERO's client, whose cluster is this machine."""
 
-    # invoke takes an attribute that the class does not have for a setting.
-    root = Path()
-
-    def __init__(self, root: Path, **settings: Any) -> None:
-        self.root = root
-        super().__init__(host="localhost", config_only=True, **settings)
+    root = Path(__file__).resolve().parents[3]
 
     def get_or_create_github_session(self) -> Any:
         """BIOMERO's session, with our files behind it."""
@@ -75,13 +70,14 @@ class Client(SlurmClient):
 
 
 def make_job(
-    root: Path, descriptor: str, folder: Path, data: str, images: str, version: str, values: dict[str, Any]
+    descriptor: str, folder: Path, data: str, images: str, version: str, values: dict[str, Any]
 ) -> dict[str, Any]:
     """The job of a descriptor, see the module."""
     name = Path(descriptor).stem
     where, _, last = data.rpartition("/")
     client = Client(
-        root,
+        host="localhost",
+        config_only=True,
         slurm_data_path=where or ".",
         slurm_images_path=images,
         slurm_script_path=str(folder),
@@ -112,10 +108,11 @@ def main() -> None:
     parser.add_argument("--data", default="my-scratch/data/job")
     parser.add_argument("--images", default="my-scratch/singularity_images/workflows")
     parser.add_argument("--version", default="v0.1.0", help="tag of the repository and of the image")
-    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[3])
+    parser.add_argument("--root", type=Path, default=Client.root)
     args = parser.parse_intermixed_args()
     values = {name: json.loads(text) for name, _, text in (word.partition("=") for word in args.values)}
-    job = make_job(args.root, args.descriptor, args.folder, args.data, args.images, args.version, values)
+    Client.root = args.root
+    job = make_job(args.descriptor, args.folder, args.data, args.images, args.version, values)
     print(json.dumps(job))
 
 
