@@ -3,11 +3,13 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
-from nucseg.volume import Triple
 from nucseg_launcher.layout import OutFolder
+
+if TYPE_CHECKING:
+    from nucseg.volume import Triple
 
 DESCRIPTION = """\
 Open an image of a run with the labels of every method, and the true ones where there are some, in napari.
@@ -36,7 +38,7 @@ class Layer:
 
     name: str
     path: Path
-    scale: Triple
+    scale: "Triple"
     part: tuple[int, int] | None = None
 
 
