@@ -16,10 +16,12 @@ PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 
 
 @pytest.fixture(scope="session")
-def client() -> Callable[..., Any]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """``client(name, *words, given=None)``: what clients/<name>.py prints; both ways as JSON."""
     # Our own packages must not be found in place of theirs.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # BIOMERO keeps what it has fetched in the folder for temporary files.
+    environment["TMPDIR"] = str(tmp_path_factory.mktemp("clients"))
 
     def run(name: str, *words: object, given: Any = None) -> Any:
         script = Path(__file__).parent / "clients" / f"{name}.py"
