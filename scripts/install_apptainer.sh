@@ -52,6 +52,8 @@ for file in program/usr/bin/apptainer "$multiarch/apptainer/bin/starter"; do
     patchelf --force-rpath --set-interpreter "$prefix/ld-linux-x86-64.so.2" --set-rpath "$prefix" "$file"
 done
 install -m 755 program/usr/bin/apptainer /usr/bin/apptainer
+# The old name, which BIOMERO and BIAFLOWS call, as Apptainer's own packages have it.
+ln -sf apptainer /usr/bin/singularity
 # "full" asks for every capability there is, and a root in a container or virtual machine lacks some.
 sed -i 's/^root default capabilities = full/root default capabilities = file/' /etc/apptainer/apptainer.conf
 # Ordinary users mount the image through FUSE.

@@ -23,7 +23,7 @@ def prepare_caches() -> None:
     """
     home = os.environ.get("HOME")
     home_works = home is not None and _writable(home)
-    unfit = [name for name in CACHES if not (_writable(os.environ[name]) if name in os.environ else home_works)]
+    unfit = [name for name in CACHES if not (_is_ours(os.environ[name]) if name in os.environ else home_works)]
     if home_works and not unfit:
         return
     try:
@@ -44,6 +44,15 @@ def _writable(folder: str) -> bool:
     while not path.exists() and path != path.parent:
         path = path.parent
     return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
+
+
+def _is_ours(folder: str) -> bool:
+    """Whether a cache is writable and nobody else's: libraries run what they find in theirs.
+
+    Under Apptainer, /tmp can be the machine's own, where another user was first.
+    """
+    path = Path(folder)
+    return _writable(folder) and (not path.exists() or path.stat().st_uid == os.getuid())
 
 
 def versions() -> dict[str, str]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nucseg.errors import NucsegError
-from nucseg_launcher.catalogue import list_methods
-from nucseg_launcher.checks import Finding, engine, gpu, machine
+from nucseg_launcher.catalogue import MethodEntry, list_methods
+from nucseg_launcher.checks import Finding, engine, gpu, machine, programs
 
 
 def examine(disk: Path) -> Iterator[Finding]:
@@ -23,16 +23,19 @@ def examine(disk: Path) -> Iterator[Finding]:
     yield machine.check_user()
     gpus = gpu.host_gpus()
     yield gpu.check_host(gpus)
-    yield from _examine_engine(gpus)
+    methods = list_methods()
+    yield from programs.check_podman(gpus)
+    yield from programs.check_apptainer(methods)
+    yield from _examine_engine(methods, gpus)
 
 
-def _examine_engine(gpus: list[str]) -> Iterator[Finding]:
+def _examine_engine(methods: list[MethodEntry], gpus: list[str]) -> Iterator[Finding]:
     from nucseg_launcher.engines import docker_client
 
     try:
         client = docker_client.connect()
     except NucsegError as error:
-        yield engine.no_engine(error)
+        yield engine.no_engine(error, programs.working())
         return
     info = client.info()
     yield engine.check_version(info)
@@ -40,7 +43,6 @@ def _examine_engine(gpus: list[str]) -> Iterator[Finding]:
     yield engine.check_memory(info)
     yield from engine.check_disk(info)
     yield engine.check_nvidia(info, gpus)
-    methods = list_methods()
     images = list(engine.check_images(client, methods))
     yield from images
     here = [method for method, finding in zip(methods, images, strict=True) if finding.severity == "ok"]

@@ -1,10 +1,13 @@
 """Every container test runs an image as a stranger would: any uid, read-only root, no network, no HOME."""
 
 import json
+import os
+import shutil
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +15,14 @@ import numpy as np
 import tifffile
 
 from nucseg import __version__
+from nucseg_launcher.engines.apptainer import ISOLATION, NO_NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = sorted(path.parent.name for path in (ROOT / "images").glob("*/method.py"))
 SHIPPED = sorted({path.parts[-4] for path in (ROOT / "images").glob("*/weights/*/model.json")})
 """Methods that come with weights."""
+
+SOURCES = os.pathsep.join(str(ROOT / folder) for folder in ("common", "scripts", "."))
 
 ONE = "stardist3d"
 """The method that stands for all where what is tested is the library's."""
@@ -26,11 +32,20 @@ DIAMETER = ("--nucleus_diameter", "10")
 """Of `nuclei`, in voxels: without it, every run would begin with measuring it."""
 
 
-def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the engine's client."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
-    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.getuid() == 0 else ()
+"""Apptainer takes no uid that has no name; this one's home is nowhere too."""
+
+
+def engine(program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the client of an engine, docker or podman."""
+    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    assert not check or done.returncode == 0, f"{program} {' '.join(arguments)}: {done.stderr}"
     return done
+
+
+def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run Docker's client."""
+    return engine("docker", *arguments, check=check)
 
 
 @dataclass(frozen=True)
@@ -62,9 +77,10 @@ class Finished:
 
 @dataclass
 class Image:
-    """One method's image."""
+    """One method's image in Docker or in Podman, which understand the same words."""
 
     method: str
+    runtime: str = "docker"
     containers: list[str] = field(default_factory=list)
 
     @property
@@ -88,23 +104,23 @@ class Image:
         command += ["--network", "none", "--cap-drop", "ALL", "--env", "HOME=/nonexistent", *options]
         command += [word for mount in mounts for word in ("--volume", mount)]
         command += ["--entrypoint", entrypoint] if entrypoint else []
-        docker(*command, self.tag, *map(str, words))
+        engine(self.runtime, *command, self.tag, *map(str, words))
         return name
 
     def wait(self, name: str) -> Finished:
         """Wait for the end of a container, take what it said and remove it."""
-        docker("wait", name)
-        logs = docker("logs", name)
-        state = json.loads(docker("inspect", "--format", "{{json .State}}", name).stdout)
+        engine(self.runtime, "wait", name)
+        logs = engine(self.runtime, "logs", name)
+        state = json.loads(engine(self.runtime, "inspect", "--format", "{{json .State}}", name).stdout)
         self.remove(name)
         return Finished(state["ExitCode"], logs.stdout, logs.stderr, state["OOMKilled"])
 
     def wait_for(self, name: str, text: str, seconds: float = 300) -> None:
         """Wait until a running container has said something."""
         end = time.monotonic() + seconds
-        while text not in docker("logs", name).stdout:
-            state = docker("inspect", "--format", "{{.State.Status}}", name).stdout.strip()
-            assert state == "running", f"{name} ended before it said {text!r}: {docker('logs', name).stderr}"
+        while text not in (logs := engine(self.runtime, "logs", name)).stdout:
+            state = engine(self.runtime, "inspect", "--format", "{{.State.Status}}", name).stdout.strip()
+            assert state == "running", f"{name} ended before it said {text!r}: {logs.stderr}"
             assert time.monotonic() < end, f"{name} did not say {text!r} within {seconds:.0f} s"
             time.sleep(0.1)
 
@@ -124,14 +140,91 @@ class Image:
         return self.run("--in", "/data", "--out", "/out", *words, mounts=mounts, options=options)
 
     def remove(self, name: str) -> None:
-        docker("rm", "--force", "--volumes", name, check=False)
+        engine(self.runtime, "rm", "--force", "--volumes", name, check=False)
         self.containers.remove(name)
 
 
+@dataclass
+class SifImage(Image):
+    """The same image as Apptainer runs it, for an ordinary user whose home does not exist."""
+
+    runtime: str = "apptainer"
+    sif: Path = Path()
+    scratch: Path = Path()
+
+    def run(
+        self,
+        *words: object,
+        mounts: Sequence[str] = (),
+        options: Sequence[str] = (),
+        entrypoint: str | None = None,
+    ) -> Finished:
+        """Run a container to its end; `options` are further words of ``apptainer``."""
+        command = [*ISOLATION, *NO_NETWORK, *options, "--workdir", str(self.scratch)]
+        command += [word for mount in mounts for word in ("--bind", mount)]
+        start = ["exec", *command, str(self.sif), entrypoint] if entrypoint else ["run", *command, str(self.sif)]
+        done = as_nobody("apptainer", "--quiet", *start, *words)
+        return Finished(done.returncode, done.stdout, done.stderr, out_of_memory=False)
+
+
+def as_nobody(*words: object, folder: Path = Path("/")) -> subprocess.CompletedProcess[str]:
+    """Run a program as an ordinary user, without a home and without our variables."""
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    command = [*NOBODY, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts `nucseg` for the methods of a root."""
+
+    root: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": SOURCES, "NUCSEG_ROOT": str(self.root), **self.variables}
+        command = [sys.executable, "-m", "nucseg_launcher", *map(str, words)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+    def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=1200)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    """The lines of a process up to the one with a text in it."""
+    assert process.stdout
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if text in line:
+            return seen
+    raise AssertionError(f"{text!r} never came: {''.join(seen)}{process.stderr.read() if process.stderr else ''}")
+
+
+def make_sif(method: str) -> Path:
+    """The SIF file of a method's image, made by `nucseg sif` where there is none of this very image yet."""
+    image = Image(method)
+    number = docker("image", "inspect", "--format", "{{.Id}}", image.tag).stdout.removeprefix("sha256:")[:12]
+    cache = ROOT / "build" / "sif"
+    sif = cache / f"{method}-{number}" / f"{method}_v{__version__}.sif"
+    if not sif.is_file():
+        for old in cache.glob(f"{method}-*"):
+            shutil.rmtree(old)
+        done = Launcher(ROOT)("sif", method, "--out", sif.parent)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return sif
+
+
 def open_folder(path: Path) -> Path:
-    """Make a folder that any uid may write to: the container runs as a stranger."""
+    """Make a folder that any uid may reach and write to: the container runs as a stranger."""
     path.mkdir(parents=True)
     path.chmod(0o777)
+    # pytest keeps its folders to their owner, and Apptainer mounts with the rights of its caller.
+    for parent in path.parents:
+        if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)
     return path
 
 

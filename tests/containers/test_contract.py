@@ -13,6 +13,13 @@ from container_harness import Finished, Image, files, nuclei, open_folder, recor
 
 pytestmark = pytest.mark.needs("docker")
 
+
+@pytest.fixture(scope="module")
+def image(run_image: Image) -> Image:
+    """The contract holds under every engine."""
+    return run_image
+
+
 OME = "embryo 3 (left) [a].ome.tif"
 IMAGEJ = "ядро 细胞核 µ.tif"
 BARE = "bare.TIFF"

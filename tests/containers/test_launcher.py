@@ -9,14 +9,12 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from container_harness import ONE, ROOT, Image, docker, nuclei, write_ome
+from container_harness import ONE, ROOT, Image, Launcher, docker, nuclei, read_until, write_ome
 
 from nucseg import __version__
 
@@ -27,24 +25,6 @@ FROM nucseg/{ONE}:v{__version__}
 COPY images /opt/nucseg/images
 ENV NUCSEG_METHOD=threshold
 """
-SOURCES = os.pathsep.join(str(ROOT / folder) for folder in ("common", "scripts", "."))
-
-
-@dataclass(frozen=True)
-class Launcher:
-    """Starts `nucseg` for the methods of a root."""
-
-    root: Path
-
-    def start(self, *words: object) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": SOURCES, "NUCSEG_ROOT": str(self.root)}
-        command = [sys.executable, "-m", "nucseg_launcher", *map(str, words)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-    def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
-        process = self.start(*words)
-        out, err = process.communicate(timeout=300)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 @pytest.fixture(scope="module")
@@ -77,17 +57,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_ome(folder / "a.tif", nuclei())
     write_ome(folder / "slow one.tif", nuclei())
     return folder
-
-
-def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
-    """The lines of a process up to the one with a text in it."""
-    assert process.stdout
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if text in line:
-            return seen
-    raise AssertionError(f"{text!r} never came: {''.join(seen)}{process.stderr.read() if process.stderr else ''}")
 
 
 def containers_of(out: Path) -> list[str]:

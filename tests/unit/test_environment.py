@@ -36,6 +36,19 @@ def test_one_unfit_cache_is_replaced(surroundings, tmp_path):
     assert os.environ["HOME"] == str(tmp_path / "home")
 
 
+def test_a_cache_of_another_user_is_replaced_though_it_can_be_written(surroundings, tmp_path):
+    foreign = tmp_path / "cache"
+    foreign.mkdir()
+    if os.getuid() == 0:
+        os.chown(foreign, 65534, -1)
+    else:
+        foreign = Path("/tmp")
+    surroundings.setenv("XDG_CACHE_HOME", str(foreign))
+    prepare_caches()
+    assert os.environ["XDG_CACHE_HOME"] != str(foreign)
+    (Path(os.environ["XDG_CACHE_HOME"]) / "file").touch()
+
+
 @pytest.mark.parametrize("home", ["/dev/null", None])
 def test_without_a_home(surroundings, home):
     if home:

@@ -21,8 +21,10 @@ OLDEST_ENGINE = (20, 10)
 """First version whose API and BuildKit the project is tested with."""
 
 
-def no_engine(error: NucsegError) -> Finding:
-    """No engine answers, or it doesn't let this user in."""
+def no_engine(error: NucsegError, others: list[str]) -> Finding:
+    """Docker does not answer, or doesn't let this user in; `others` are engines that can be used instead."""
+    if others:
+        return Finding("warning", "engine", f"{error.cause}; nucseg run --engine {others[0]} does without", error.hint)
     also = "" if find_root() is None else " (nucseg run works without containers, with --engine process)"
     return Finding("error", "engine", error.cause + also, error.hint)
 

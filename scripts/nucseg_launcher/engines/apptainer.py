@@ -76,13 +76,18 @@ class ApptainerEngine:
         """Raise `NucsegError` (ENVIRONMENT) when it is not installed."""
         find_program()
 
+    @property
+    def version(self) -> str:
+        """What it calls itself: "apptainer version 1.4.5"."""
+        return subprocess.run([find_program(), "--version"], capture_output=True, text=True, check=False).stdout.strip()
+
     def check(self, job: Job) -> list[Finding]:
         """The SIF file must be here and start, with a GPU and a memory limit where they are asked for."""
         sif = _sif(job)
         if not sif.is_file():
             remedy = f"nucseg sif {job.method.name}, or name the folder that holds it: export NUCSEG_SIF_DIR=..."
             return [Finding("error", "image", f"there is no {sif}", remedy)]
-        return [*_check_start(sif, job.memory), *_check_gpu(job)]
+        return [*check_start(sif, job.memory), *_check_gpu(job)]
 
     def spec(self, job: Job) -> RunSpec:
         """Everything that is decided about the container of a job."""
@@ -96,10 +101,9 @@ class ApptainerEngine:
     def identity(self, job: Job) -> dict[str, str]:
         """Version of Apptainer, path and checksum of the SIF file."""
         sif = _sif(job)
-        version = subprocess.run([find_program(), "--version"], capture_output=True, text=True, check=False)
         with sif.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"engine_version": version.stdout.strip(), "image": str(sif), "image_digest": f"sha256:{digest}"}
+        return {"engine_version": self.version, "image": str(sif), "image_digest": f"sha256:{digest}"}
 
     def run(self, job: Job, sink: Sink) -> Outcome:
         """Run the job's container to its end."""
@@ -154,7 +158,8 @@ def _can_cut_network(program: str, sif: Path) -> bool:
     return not _why_not(program, sif, *NO_NETWORK) or bool(_why_not(program, sif))
 
 
-def _check_start(sif: Path, memory: int | None) -> Iterator[Finding]:
+def check_start(sif: Path, memory: int | None) -> Iterator[Finding]:
+    """What stands against starting a SIF file here, cut off the network and with a memory limit."""
     program = find_program()
     options = NO_NETWORK if _can_cut_network(program, sif) else ()
     failure = _why_not(program, sif, *options)

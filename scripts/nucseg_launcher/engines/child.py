@@ -45,6 +45,8 @@ def run_child(
     words: Sequence[str],
     sink: Sink,
     environment: Mapping[str, str] | None = None,
+    *,
+    folder: Path | None = None,
     main_process: Callable[[], int | None] | None = None,
 ) -> Ended:
     """Run a program to its end; when we are interrupted it is asked to stop, and killed if it doesn't.
@@ -55,6 +57,8 @@ def run_child(
     sink : Sink
     environment : mapping, optional
         Variables besides our own.
+    folder : pathlib.Path, optional
+        Where it runs; by default in our own current folder.
     main_process : callable, optional
         Number of the process whose tree is measured, None while it is not known; by default the child's.
 
@@ -71,6 +75,7 @@ def run_child(
             process = subprocess.Popen(
                 words,
                 env={**os.environ, **(environment or {})},
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +70,12 @@ class PodmanEngine:
     def _is_rootless(self) -> bool:
         return bool(self._info["host"]["security"]["rootless"])
 
+    @property
+    def description(self) -> str:
+        """Which Podman this is, and how it runs containers."""
+        kind = "rootless" if self._is_rootless else "as root"
+        return f"Podman {self._info['version']['Version']}, {kind}, cgroup {self._info['host']['cgroupVersion']}"
+
     def check(self, job: Job) -> list[Finding]:
         """The image must be here, and a GPU and a memory limit possible where they are asked for."""
         return [*self._check_image(job), *self._check_gpu(job), *self._check_memory(job)]
@@ -122,8 +129,12 @@ class PodmanEngine:
         # Kept until its state has been read, and removed below.
         words.remove("--rm")
         try:
-            ended = run_child(words, sink, main_process=lambda: int(_state(name).get("Pid", 0)))
-            state = _state(name)
+            with tempfile.TemporaryDirectory(prefix=name) as folder:
+                ended = run_child(
+                    words, sink, folder=Path(folder), main_process=lambda: int(_state(name).get("Pid", 0))
+                )
+                # With cgroup v1, Podman's monitor leaves this file in its folder, and the state says nothing.
+                oom_killed = (Path(folder) / "oom").exists() or bool(_state(name).get("OOMKilled"))
         except OSError as error:
             raise explain_engine_error(str(error), self.name) from error
         finally:
@@ -131,7 +142,7 @@ class PodmanEngine:
                 _podman("rm", "--force", "--volumes", name)
         if ended.exit_code in NOT_STARTED and "Error:" in ended.errors:
             raise explain_engine_error(ended.errors.rpartition("Error:")[2], self.name)
-        return Outcome(ended.exit_code, oom_killed=bool(state.get("OOMKilled")))
+        return Outcome(ended.exit_code, oom_killed=oom_killed)
 
 
 def _podman(*words: str) -> subprocess.CompletedProcess[str]:
