@@ -53,7 +53,9 @@ class Shown:
 def gallery_of(out: OutFolder, comparison: dict[str, Any], most_bytes: int = MOST_BYTES) -> list[Shown]:
     """The pictures of the volumes, as many as there is room for; the most disputed volumes come first."""
     disputed = {entry["volume"]: entry["score"] for entry in reversed(comparison["disagreements"])}
-    volumes = sorted(comparison["volumes"], key=lambda volume: -disputed.get(volume["name"], 0.0))
+    # Of a volume that no method has finished, not even the size is known.
+    known = [volume for volume in comparison["volumes"] if volume["shape"]]
+    volumes = sorted(known, key=lambda volume: -disputed.get(volume["name"], 0.0))
     room = min(_VIEWER_BYTES, _VIEWERS_BYTES // max(1, len(volumes)))
     shown: list[Shown] = []
     left = most_bytes
