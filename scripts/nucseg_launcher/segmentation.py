@@ -125,6 +125,10 @@ def segment(engine: Engine, job: Job, out: OutFolder) -> int:
     from nucseg.folders import find_images, prepare_output
     from nucseg_launcher.execution import locked
 
+    if job.folder.submissions.exists():
+        from nucseg_launcher.slurm.collect import take_over
+
+        take_over(out, job.method.name)
     prepare_output(job.folder.path)
     with locked(job.folder.path):
         return _run(engine, job, out, [image.name for image in find_images(job.in_dir)[0]])

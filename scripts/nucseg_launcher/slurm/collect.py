@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nucseg import __version__
-from nucseg.errors import FAILED_IMAGE, NucsegError
+from nucseg.errors import FAILED_IMAGE, USAGE, NucsegError
 from nucseg.record import DONE, FAILED
 from nucseg_launcher import record
 from nucseg_launcher.execution import locked
@@ -57,6 +57,31 @@ def collect_all(out: OutFolder) -> None:
                 collect(out, method)
             except NucsegError as error:
                 say(f"warning: {method} may not be complete: {error.cause}", sys.stderr)
+
+
+def take_over(out: OutFolder, method: str) -> None:
+    """Let a run on this machine go on where tasks of a cluster have stopped.
+
+    Raises
+    ------
+    NucsegError
+        USAGE: they have not stopped.
+    """
+    try:
+        alive = [image for image in collect(out, method) if image.alive]
+    except NucsegError as error:
+        # The folder may have been copied from the cluster.
+        say(f"note: whether tasks of {method} still run is not known: {error.cause}")
+        with locked(out.method(method).path, wait=True):
+            join_records(out.method(method), {})
+        return
+    if alive:
+        jobs = sorted({image.task[0] for image in alive if image.task})
+        raise NucsegError(
+            f"{count_text(len(alive), 'image')} of {out.path} are queued or running on the cluster",
+            f"wait for them (nucseg status {out.path}), or cancel them: scancel {' '.join(jobs)}",
+            USAGE,
+        )
 
 
 def join_records(folder: MethodFolder, tasks: Mapping[Task, TaskState]) -> None:
