@@ -12,6 +12,9 @@ from typing import Any
 from nucseg.progress import say
 
 CACHES = ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")
+_UNKNOWN_USER = 65534
+"""As whom a user namespace shows everybody whom it does not know, so that `nobody` can't tell itself from others."""
+
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile", "torch", "openvino", "stardist")
 
 
@@ -52,7 +55,7 @@ def _is_ours(folder: str) -> bool:
     Under Apptainer, /tmp can be the machine's own, where another user was first.
     """
     path = Path(folder)
-    return _writable(folder) and (not path.exists() or path.stat().st_uid == os.getuid())
+    return _writable(folder) and (not path.exists() or path.stat().st_uid == os.getuid() != _UNKNOWN_USER)
 
 
 def versions() -> dict[str, str]:
