@@ -11,8 +11,9 @@ from nucseg_launcher.report.viewer import Viewer, viewer_of
 from nucseg_launcher.report.views import View, around, cut, whole
 
 MOST_BYTES = 13_000_000
-"""Of all pictures together, so that the page stays below 15 MB."""
+"""Of all pictures and rows of tables together, so that the page stays below 15 MB."""
 
+_ROW_BYTES = 800
 _VIEWERS_BYTES = 9_000_000
 _VIEWER_BYTES = 3_000_000
 _MOST_DISAGREEMENTS = 3
@@ -58,7 +59,7 @@ def gallery_of(out: OutFolder, comparison: dict[str, Any], most_bytes: int = MOS
     volumes = sorted(known, key=lambda volume: -disputed.get(volume["name"], 0.0))
     room = min(_VIEWER_BYTES, _VIEWERS_BYTES // max(1, len(volumes)))
     shown: list[Shown] = []
-    left = most_bytes
+    left = most_bytes - _ROW_BYTES * len(comparison["results"])
     for volume in volumes:
         with open_stack(out, comparison, volume) as stack:
             pictures = _shown(stack, volume, typical(out, comparison, volume), comparison, room)

@@ -99,6 +99,13 @@ def test_pictures_stop_where_the_page_is_full(example: OutFolder) -> None:
     assert [pictures.volume["name"] for pictures in shown] == ["first.tif"]
 
 
+def test_many_rows_leave_less_room_for_pictures(example: OutFolder) -> None:
+    comparison = read_comparison(example)
+    comparison["results"] *= 3000
+
+    assert gallery_of(example, comparison) == []
+
+
 def test_without_a_comparison_there_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(NucsegError, match="no comparison"):
         write_report(OutFolder(tmp_path))
