@@ -144,8 +144,10 @@ def _directed(mask, surface, other, squares, rows):  # type: ignore[no-untyped-d
     for z in range(depth):
         for y in range(height):
             for x in range(width):
-                size += mask[z, y, x]
-                if not surface[z, y, x] and (other[z, y, x] or not mask[z, y, x]):
+                if not mask[z, y, x]:
+                    continue
+                size += 1
+                if other[z, y, x] and not surface[z, y, x]:
                     continue
                 best = squares[z, y, x]
                 for k in range(1, len(gaps)):
