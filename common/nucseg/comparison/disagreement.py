@@ -6,7 +6,7 @@ import numpy as np
 
 from nucseg.comparison.consensus import Consensus
 from nucseg.comparison.groups import Groups
-from nucseg.volume import Shape
+from nucseg.volume import Shape, Triple
 
 WIDTH = 4.0
 """Edge of a box in typical nucleus diameters."""
@@ -34,7 +34,9 @@ class Region:
     counts: list[int]
 
 
-def worst_regions(groups: Groups, drawn: Consensus, shape: Shape, most: int = 3) -> list[Region]:
+def worst_regions(
+    groups: Groups, drawn: Consensus, shape: Shape, voxel_size: Triple | None, most: int = 3
+) -> list[Region]:
     """The boxes with most nuclei in dispute, those that do not touch one another.
 
     Parameters
@@ -44,6 +46,8 @@ def worst_regions(groups: Groups, drawn: Consensus, shape: Shape, most: int = 3)
         Its centres and sizes.
     shape : tuple of int
         Of the volume.
+    voxel_size : tuple of float or None
+        ZYX in µm: boxes are cubes in µm; in voxels where it is unknown.
     most : int
         Number of boxes; fewer where methods agree.
     """
@@ -51,7 +55,8 @@ def worst_regions(groups: Groups, drawn: Consensus, shape: Shape, most: int = 3)
     missing = 1 - groups.support / methods
     if not missing.any():
         return []
-    half = WIDTH / 2 * np.cbrt(6 / np.pi * np.median(drawn.sizes))
+    edges = np.array(voxel_size or (1.0, 1.0, 1.0))
+    half = WIDTH / 2 * np.cbrt(6 / np.pi * np.median(drawn.sizes) * edges.prod()) / edges
     regions: list[Region] = []
     left = missing.copy()
     for _ in range(most):
@@ -59,7 +64,8 @@ def worst_regions(groups: Groups, drawn: Consensus, shape: Shape, most: int = 3)
         inside = _near(drawn.centres, centre, half)
         if not left[inside].any():
             break
-        box = [(max(0, int(c - half)), min(edge, int(c + half) + 1)) for c, edge in zip(centre, shape, strict=True)]
+        first, stop = np.maximum(0, centre - half).astype(int), np.minimum(shape, centre + half + 1).astype(int)
+        box = list(zip(first.tolist(), stop.tolist(), strict=True))
         counts = np.count_nonzero(groups.labels[inside], axis=0).tolist()
         disputed = float(missing[inside].sum())
         regions.append(Region((box[0], box[1], box[2]), disputed / np.count_nonzero(inside), disputed, counts))
@@ -67,17 +73,17 @@ def worst_regions(groups: Groups, drawn: Consensus, shape: Shape, most: int = 3)
     return regions
 
 
-def _near(centres: np.ndarray, centre: np.ndarray, half: float) -> np.ndarray:
+def _near(centres: np.ndarray, centre: np.ndarray, half: np.ndarray) -> np.ndarray:
     return np.all(np.abs(centres - centre) <= half, axis=1)
 
 
-def _densest(centres: np.ndarray, weight: np.ndarray, half: float) -> np.ndarray:
+def _densest(centres: np.ndarray, weight: np.ndarray, half: np.ndarray) -> np.ndarray:
     """The disputed nucleus with most dispute around it."""
     from scipy.spatial import KDTree
 
     disputed = np.flatnonzero(weight)
     if not len(disputed):
         return centres[0]
-    tree = KDTree(centres[disputed])
-    around = tree.query_ball_point(centres[disputed], half, p=np.inf)
+    scaled = centres[disputed] / half
+    around = KDTree(scaled).query_ball_point(scaled, 1, p=np.inf)
     return centres[disputed[int(np.argmax([weight[disputed[each]].sum() for each in around]))]]

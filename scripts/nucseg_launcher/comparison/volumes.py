@@ -78,7 +78,7 @@ def compare_volume(image: str, sources: Sequence[Source], truth: Path | None) ->
     if len(sources) > 1:
         volume.tables = overlap_tables(files)
         groups = group_objects(volume.tables, len(sources))
-        for region in worst_regions(groups, draw_consensus(files, groups), shape):
+        for region in worst_regions(groups, draw_consensus(files, groups), shape, voxel_size):
             centre = [(first + stop) / 2 for first, stop in region.box]
             counts = dict(zip((source.name for source in sources), region.counts, strict=True))
             volume.disagreements.append({"volume": image, "centre": centre, **asdict(region), "counts": counts})

@@ -154,7 +154,7 @@ def test_the_worst_region_is_where_methods_differ(tmp_path: Path) -> None:
     three = files(tmp_path, volume([0, 1, 8, 9]), volume([0, 1]), volume([0, 1]))
     groups = group_objects(overlap_tables(three), 3)
 
-    regions = worst_regions(groups, draw_consensus(three, groups), SHAPE)
+    regions = worst_regions(groups, draw_consensus(three, groups), SHAPE, None)
 
     assert regions[0].counts == [2, 0, 0]
     assert regions[0].box[2][0] > 12 * 6
@@ -165,4 +165,15 @@ def test_the_worst_region_is_where_methods_differ(tmp_path: Path) -> None:
 def test_no_region_where_all_agree(tmp_path: Path) -> None:
     two = files(tmp_path, volume([0, 1]), volume([0, 1]))
     groups = group_objects(overlap_tables(two), 2)
-    assert worst_regions(groups, draw_consensus(two, groups), SHAPE) == []
+    assert worst_regions(groups, draw_consensus(two, groups), SHAPE, None) == []
+
+
+def test_boxes_are_cubes_in_micrometres(tmp_path: Path) -> None:
+    two = files(tmp_path, volume([5]), volume([]))
+    groups = group_objects(overlap_tables(two), 2)
+
+    (region,) = worst_regions(groups, draw_consensus(two, groups), SHAPE, (4.0, 1.0, 1.0))
+
+    z, y, x = (stop - first for first, stop in region.box)
+    assert x == pytest.approx(4 * z, abs=4)
+    assert y <= x
