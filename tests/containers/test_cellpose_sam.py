@@ -56,3 +56,9 @@ def test_a_file_of_other_weights_is_refused(image: Image, tmp_path: Path) -> Non
     assert done.code == 2
     assert "cpsam_v2" in done.fatal
     assert not list(out.iterdir())
+
+
+def test_the_program_is_well_without_weights_and_says_so(image: Image) -> None:
+    done = image.run("--check")
+    assert done.code == 0, done.err
+    assert "note: no model was tried: Cellpose-SAM comes without weights" in done.out

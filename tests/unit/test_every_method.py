@@ -28,6 +28,14 @@ def test_no_method_is_forgotten():
     assert set(list_methods()) == SMALL.keys() | WITHOUT_TRAINING
 
 
+@pytest.mark.parametrize("method", sorted(WITHOUT_TRAINING))
+def test_a_method_whose_weights_the_user_brings_is_well_without(method, monkeypatch, capsys):
+    monkeypatch.setenv("NUCSEG_METHOD", method)
+    assert main(["--check", "--device", "cpu"]) == 0
+    assert "note: no model was tried" in capsys.readouterr().out
+    assert main(["--check", "--device", "cpu", "--model=/nowhere"]) == USAGE
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
