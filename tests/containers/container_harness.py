@@ -22,6 +22,14 @@ METHODS = sorted(path.parent.name for path in (ROOT / "images").glob("*/method.p
 SHIPPED = sorted({path.parts[-4] for path in (ROOT / "images").glob("*/weights/*/model.json")})
 """Methods that come with weights."""
 
+_BARE = [method for method in SHIPPED if not (ROOT / "images" / method / "requirements.txt").exists()]
+CONVERTED = SHIPPED if os.environ.get("NUCSEG_TEST_EVERY_SIF") else [m for m in SHIPPED if m not in _BARE[1:]]
+"""Methods that are tried under Apptainer, whose files take minutes to make.
+
+Images that add nothing but their method's folder to the base are alike, so that one stands for them;
+NUCSEG_TEST_EVERY_SIF=1 tries all.
+"""
+
 SOURCES = os.pathsep.join(str(ROOT / folder) for folder in ("common", "scripts", "."))
 
 ONE = "stardist3d"

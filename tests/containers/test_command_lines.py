@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from container_harness import (
+    CONVERTED,
     DIAMETER,
     NOBODY,
     ONE,
     ROOT,
-    SHIPPED,
     Finished,
     SifImage,
     as_nobody,
@@ -36,7 +36,7 @@ DATA = "my-scratch/data/job/data"
 IMAGES = "my-scratch/singularity_images/workflows"
 
 
-@pytest.fixture(scope="module", params=SHIPPED)
+@pytest.fixture(scope="module", params=CONVERTED)
 def image(request, open_image) -> SifImage:
     return open_image(request.param, "apptainer")
 
