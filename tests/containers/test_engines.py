@@ -70,7 +70,7 @@ def test_every_engine_writes_the_same_bytes(nucseg, image, images, reference, tm
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert results(tmp_path / "out") == reference
-    assert len(reference) == 5
+    assert {Path(name).suffix for name in reference} == {".tif", ".csv", ".json", ".png"}
     folder = tmp_path / "out" / "methods" / METHOD
     assert all(path.stat().st_uid == os.getuid() for path in folder.rglob("*"))
     status = json.loads((folder / "status.json").read_text())
