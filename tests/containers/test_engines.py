@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from container_harness import ROOT, Image, Launcher, SifImage, engine, nuclei, open_folder, read_until, write_ome
+from container_harness import QUICK, ROOT, Image, Launcher, SifImage, engine, nuclei, open_folder, read_until, write_ome
 
 pytestmark = pytest.mark.needs("docker")
 
-METHOD = "unet3d"
+METHOD = QUICK
 OTHERS = [
     pytest.param("podman", marks=pytest.mark.needs("podman")),
     pytest.param("apptainer", marks=pytest.mark.needs("apptainer")),
