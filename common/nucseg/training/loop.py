@@ -19,6 +19,7 @@ from nucseg.atomic import atomic_path
 from nucseg.errors import NucsegError
 from nucseg.machine import keep_memory
 from nucseg.method import Report
+from nucseg.runtime import gains_by_16_bits
 from nucseg.training.curves import Curves
 from nucseg.training.params import TrainParams
 
@@ -127,6 +128,7 @@ class _Run:
         self.module, self.params, self.device, self.validate = module, params, device, validate
         self.checkpoint, self.curves = folder / CHECKPOINT, Curves(folder)
         parameters = list(module.parameters())
+        self.mixed = gains_by_16_bits(device)
         self.layout = torch.channels_last_3d if any(p.ndim == 5 for p in parameters) else torch.channels_last
         module.to(device=device, memory_format=self.layout)
         self.optimiser = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=1e-4)
@@ -162,7 +164,7 @@ class _Run:
         torch.manual_seed((self.params.seed << 32) + self.step)
         inputs, *targets = batch
         inputs = inputs.contiguous(memory_format=self.layout)
-        with torch.autocast(self.device, torch.bfloat16):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
             output = self.module(inputs)
         terms = loss(output, tuple(targets))
         self.optimiser.zero_grad()
