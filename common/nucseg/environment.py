@@ -9,7 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from nucseg.method import root_folder
 from nucseg.progress import say
+
+COMPILED = "compiled"
+"""Below the root folder: what numba has compiled while the image was built."""
 
 CACHES = ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")
 _UNKNOWN_USER = 65534
@@ -23,7 +27,14 @@ def prepare_caches() -> None:
 
     In a container the user often has no passwd entry, no home, and a read-only root. What is
     writable is left as it is; the rest is pointed to a folder that goes when the process ends.
+    What the image brings compiled is put into numba's cache, which has to be writable.
     """
+    _find_places()
+    if "NUMBA_CACHE_DIR" in os.environ:
+        _copy_once(root_folder() / COMPILED, Path(os.environ["NUMBA_CACHE_DIR"]))
+
+
+def _find_places() -> None:
     home = os.environ.get("HOME")
     home_works = home is not None and _writable(home)
     unfit = [name for name in CACHES if not (_is_ours(os.environ[name]) if name in os.environ else home_works)]
@@ -39,6 +50,18 @@ def prepare_caches() -> None:
     if not home_works:
         os.environ["HOME"] = folder
     os.environ.setdefault("USER", "nucseg")
+
+
+def _copy_once(source: Path, target: Path) -> None:
+    """Copy a folder, whole or not at all, unless something is in the target; without room for it nothing is."""
+    if not source.is_dir() or (target.is_dir() and any(target.iterdir())):
+        return
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copytree(source, part)
+        part.rename(target)
+    except OSError:  # a full disk, or another process was first
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _writable(folder: str) -> bool:

@@ -17,9 +17,6 @@ from nucseg.errors import NucsegError
 
 Report = Callable[[float, str], None]
 
-FEW = 1000
-"""Up to so many candidates, upstream's code is done before ours is compiled."""
-
 TABLE_VOXELS = 4_000_000
 """Largest table of offsets; polyhedra beyond it (about 79 voxels of radius) are left to upstream's code."""
 
@@ -108,7 +105,7 @@ class _Suppression:
                 "give the nucleus diameter, or choose another model",
             )
         inverse = cone_coefficients(self.vertices, self.faces)
-        if n <= FEW or inverse is None or not 0 < self.threshold < 1:
+        if not n or inverse is None or not 0 < self.threshold < 1:
             return self._upstream()
         return self._fast(inverse, progress)
 

@@ -49,6 +49,30 @@ def test_a_cache_of_another_user_is_replaced_though_it_can_be_written(surroundin
     (Path(os.environ["XDG_CACHE_HOME"]) / "file").touch()
 
 
+def test_what_the_image_has_compiled_goes_into_the_cache_once(surroundings, tmp_path):
+    compiled, cache = tmp_path / "root" / "compiled", tmp_path / "new" / "cache"
+    compiled.mkdir(parents=True)
+    (compiled / "kernel").write_text("first")
+    surroundings.setenv("NUCSEG_ROOT", str(tmp_path / "root"))
+    surroundings.setenv("NUMBA_CACHE_DIR", str(cache))
+    prepare_caches()
+    assert (cache / "kernel").read_text() == "first"
+    (compiled / "kernel").write_text("second")
+    prepare_caches()
+    assert (cache / "kernel").read_text() == "first"
+    assert [path.name for path in cache.parent.iterdir()] == ["cache"]
+
+
+def test_what_the_image_has_compiled_goes_into_a_replaced_cache_too(surroundings, tmp_path):
+    compiled = tmp_path / "root" / "compiled"
+    compiled.mkdir(parents=True)
+    (compiled / "kernel").touch()
+    surroundings.setenv("NUCSEG_ROOT", str(tmp_path / "root"))
+    surroundings.setenv("NUMBA_CACHE_DIR", "/dev/null/x")
+    prepare_caches()
+    assert (Path(os.environ["NUMBA_CACHE_DIR"]) / "kernel").exists()
+
+
 @pytest.mark.parametrize("home", ["/dev/null", None])
 def test_without_a_home(surroundings, home):
     if home:

@@ -42,12 +42,6 @@ def upstream(points, dist, prob, rays, threshold):
         return non_maximum_suppression_3d_sparse(dist, prob, points, rays, nms_thresh=threshold)[3]
 
 
-@pytest.fixture
-def always_ours(monkeypatch):
-    monkeypatch.setattr(suppression, "FEW", 0)
-
-
-@pytest.mark.usefixtures("always_ours")
 @pytest.mark.parametrize("threshold", [0.1, 0.4])
 @pytest.mark.parametrize(("anisotropy", "roughness"), [(None, 0.02), ((2, 1, 1), 0.1), ((1, 1.5, 1), 0.4)])
 def test_survivors_are_upstreams(threshold, anisotropy, roughness):
@@ -58,7 +52,6 @@ def test_survivors_are_upstreams(threshold, anisotropy, roughness):
     np.testing.assert_array_equal(suppress(points, dist, prob, rays, threshold), expected)
 
 
-@pytest.mark.usefixtures("always_ours")
 def test_survivors_are_upstreams_for_sizes_out_of_the_ordinary():
     rays = Rays_GoldenSpiral(32)
     points, dist, prob = crowd(rays, 100)
@@ -68,7 +61,6 @@ def test_survivors_are_upstreams_for_sizes_out_of_the_ordinary():
     np.testing.assert_array_equal(suppress(points, dist, prob, rays, 0.4), upstream(points, dist, prob, rays, 0.4))
 
 
-@pytest.mark.usefixtures("always_ours")
 def test_equal_probabilities_are_ordered_as_upstream_orders_them():
     rays = Rays_GoldenSpiral(32)
     points, dist, prob = crowd(rays, 100)
@@ -76,7 +68,6 @@ def test_equal_probabilities_are_ordered_as_upstream_orders_them():
     np.testing.assert_array_equal(suppress(points, dist, prob, rays, 0.4), upstream(points, dist, prob, rays, 0.4))
 
 
-@pytest.mark.usefixtures("always_ours")
 def test_rays_that_do_not_cover_space_once_are_left_to_upstream():
     rays = Rays_Cartesian(6, 5)
     points, dist, prob = crowd(rays, 60)
@@ -84,7 +75,6 @@ def test_rays_that_do_not_cover_space_once_are_left_to_upstream():
     np.testing.assert_array_equal(suppress(points, dist, prob, rays, 0.4), upstream(points, dist, prob, rays, 0.4))
 
 
-@pytest.mark.usefixtures("always_ours")
 @pytest.mark.parametrize("roughness", [0.02, 0.15])
 def test_nuclei_are_found_with_little_help(roughness):
     rays = Rays_GoldenSpiral(64)
@@ -104,7 +94,6 @@ def test_no_candidates_and_one():
     assert suppress(points[:1], dist[:1], prob[:1], rays, 0.4).tolist() == [0]
 
 
-@pytest.mark.usefixtures("always_ours")
 def test_hours_of_suppression_are_refused(monkeypatch):
     monkeypatch.setattr(suppression, "FIRST_LOOK", -1.0)
     monkeypatch.setattr(suppression, "PATIENCE", 0.0)
