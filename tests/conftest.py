@@ -31,6 +31,14 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
 """By name: whether it is there, and what to say when it isn't."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where pytest runs in several processes (-n), one gets all that share the engines, the others a file each."""
+    for item in items:
+        shared = {"containers", "interoperability"} & {part.name for part in item.path.parents}
+        item.add_marker(pytest.mark.xdist_group("engines" if shared else str(item.path)))
+
+
 @cache
 def _is_here(name: str) -> bool:
     return NEEDS[name][0]()
