@@ -31,12 +31,17 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
 """By name: whether it is there, and what to say when it isn't."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Where pytest runs in several processes (-n), one gets all that share the engines, the others a file each."""
-    for item in items:
-        shared = {"containers", "interoperability"} & {part.name for part in item.path.parents}
-        item.add_marker(pytest.mark.xdist_group("engines" if shared else str(item.path)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneForTheEngines(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "engines" if file.startswith(("tests/containers/", "tests/interoperability/")) else file
+
+    return OneForTheEngines(config, log)
 
 
 @cache
