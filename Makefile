@@ -21,7 +21,7 @@ demo: setup ## segment the bundled demo volumes and say where the results are
 
 test: setup ## all tests that this machine can run; what is left out, and why, is said at the end
 	@if docker version >/dev/null 2>&1; then \
-	    $(BIN)/python scripts/build_images.py --variant $${NUCSEG_TEST_VARIANT:-cpu}; \
+	    $(BIN)/python scripts/build_images.py --variant cpu --keep; \
 	elif [ -n "$$CI$$NUCSEG_REQUIRE_ENGINE" ]; then \
 	    echo "error: no container engine answers, and this run requires one. Try: scripts/start_engine.sh" >&2; exit 3; \
 	else \
@@ -90,5 +90,5 @@ lock: ## write constraints.lock from the environment, after a deliberate change 
 	@mv constraints.lock.part constraints.lock
 
 clean: ## remove what was made here: environment, caches, build folders, demo output
-	@rm -rf $(VENV) $(CLIENTS) build dist demo-output bench-output .mypy_cache .pytest_cache .ruff_cache common/build scripts/build
+	@rm -rf $(VENV) $(CLIENTS) build dist .mypy_cache .pytest_cache .ruff_cache common/build scripts/build
 	@find common images scripts tests -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Build the base image and the method images with the local container engine.
 
-    python scripts/build_images.py [--variant cpu|cuda] [--base-image NAME] [--server cytomine] [METHOD ...]
+    python scripts/build_images.py [--variant cpu|cuda] [--keep] [--base-image NAME] [--server cytomine] [METHOD ...]
 
 A plain ``docker build`` does the same where the public registries can be reached. This program adds what a machine
 behind a mirror or without a registry needs: the host's own pip settings and CA bundle as build secrets, a CPU build
@@ -147,6 +147,13 @@ def wheels_image(docker: str) -> str:
     return tag
 
 
+def kept_variant(docker: str, images: Sequence[str]) -> str | None:
+    """The variant of those of `images` that are here, CUDA where they differ; None where none is."""
+    command = [docker, "image", "inspect", "--format", '{{index .Config.Labels "org.nucseg.variant"}}', *images]
+    found = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    return next((variant for variant in ("cuda", "cpu") if variant in found), None)
+
+
 def version() -> str:
     """The project's version, which the library states."""
     text = (ROOT / "common" / "nucseg" / "__init__.py").read_text(encoding="utf-8")
@@ -187,10 +194,15 @@ def build(docker: str, dockerfile: Path, tags: Sequence[str], arguments: dict[st
     print(f"{tags[0]}: {int(size.stdout) / 1e9:.2f} GB, {time.monotonic() - start:.0f} s", flush=True)
 
 
-def build_all(methods: Sequence[str], variant: str, base: str | None, server: str) -> None:
-    """Build the base image and the images of `methods`, with the client of a kind of server where one is named."""
+def build_all(methods: Sequence[str], variant: str, base: str | None, server: str, *, keep: bool) -> None:
+    """Build the base image and the images of `methods`, with the client of a kind of server where one is named.
+
+    With `keep`, the variant of the images that are here counts before `variant`.
+    """
     docker = find_builder()
     release = f"v{version()}"
+    if keep:
+        variant = kept_variant(docker, [f"nucseg/{method}:{release}" for method in methods]) or variant
     common = {"VERSION": version(), "REVISION": revision()}
     library = f"nucseg/base:{release}-{variant}"
     with tempfile.TemporaryDirectory() as folder:
@@ -219,6 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--variant", choices=("cpu", "cuda"), default="cuda", help="which build of torch (default: cuda)"
     )
+    parser.add_argument("--keep", action="store_true", help="build the variant of the images that are here, if any are")
     parser.add_argument("--base-image", help=f"default: {DEFAULT_BASE}, or one made here where it cannot be pulled")
     parser.add_argument(
         "--server", choices=("cytomine",), default="", help="add the client that jobs of such a server need"
@@ -228,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for method in options.methods:
             if method not in known:
                 raise NucsegError(f"there is no method '{method}'", f"one of {', '.join(known)}", USAGE)
-        build_all(options.methods or known, options.variant, options.base_image, options.server)
+        build_all(options.methods or known, options.variant, options.base_image, options.server, keep=options.keep)
     except NucsegError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

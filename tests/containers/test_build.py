@@ -31,6 +31,20 @@ def test_the_host_s_pip_settings_without_its_paths(tmp_path: Path, monkeypatch: 
     assert written["global"]["cert"] == "/run/secrets/ca.crt"
 
 
+def test_images_that_are_here_keep_their_variant() -> None:
+    images = [f"nucseg/{name}:test-variant" for name in ("cpu", "cuda", "other", "missing")]
+    for image, label in zip(images, ("org.nucseg.variant=cpu", "org.nucseg.variant=cuda", "other=1"), strict=False):
+        empty = subprocess.run(["tar", "-c", "-T", "/dev/null"], capture_output=True, check=True).stdout
+        command = ["docker", "import", "--change", f"LABEL {label}", "-", image]
+        subprocess.run(command, input=empty, capture_output=True, check=True)
+    cpu, cuda, other, missing = images
+
+    found = [build_images.kept_variant("docker", some) for some in ([missing, cpu], images, [other, missing])]
+    docker("image", "rm", cpu, cuda, other)
+
+    assert found == ["cpu", "cuda", None]
+
+
 def test_a_cpu_image_is_not_built_with_a_cuda_torch(tmp_path: Path) -> None:
     # A wheel that says what a CUDA build of the locked torch says.
     version = build_images.torch_pin("cpu").removeprefix("torch==") + "+pretended"
