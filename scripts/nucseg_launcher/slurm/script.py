@@ -1,5 +1,6 @@
 """The batch script: what Slurm runs, readable, and complete without nucseg."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from nucseg_launcher.units import count_text
 SCRATCH = "$scratch"
 """Stands for the container's /tmp, a folder of the node that the task makes and removes."""
 
+_GPU = re.compile(r"-G|--gpus(-per-\w+)?\b|--(gres|tres-per-\w+)[= ].*gpu")
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -24,7 +27,7 @@ class Wishes:
     at_once : int
         How many tasks may run at the same time.
     more : sequence of str
-        Further options of sbatch.
+        Further options of sbatch, in the script's last lines: of two that contradict each other, sbatch takes the later.
     """
 
     time: str = ""
@@ -36,6 +39,11 @@ class Wishes:
     at_once: int = 0
     more: Sequence[str] = ()
 
+    @property
+    def has_gpu(self) -> bool:
+        """Whether the user has asked for a GPU, in one of sbatch's spellings."""
+        return "gpu" in self.gres or any(_GPU.match(option) for option in self.more)
+
     def filled(self, needs: Resources, device: str, images_per_task: int) -> "Wishes":
         """The method's needs in the place of what the user leaves open."""
         minutes = needs.minutes * images_per_task
@@ -45,7 +53,7 @@ class Wishes:
             time=self.time or f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:00",
             memory=self.memory or f"{needs.memory_gb}G",
             cores=self.cores or needs.cores,
-            gres=self.gres or "gpu:1" * gpu,
+            gres=self.gres or "gpu:1" * (gpu and not self.has_gpu),
         )
 
     def options(self, method: str, tasks: int) -> list[str]:
@@ -68,12 +76,12 @@ _SCRIPT = """\
 #!/bin/bash
 # {method} on {images}, written by nucseg {version}.
 # `nucseg status OUT` tells what came of it; `nucseg submit --resume` submits what is missing.
-{options}
 #SBATCH --output=tasks/%A_%a.out
 #SBATCH --error=tasks/%A_%a.err
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@30
+{options}
 set -eu
 
 images=(

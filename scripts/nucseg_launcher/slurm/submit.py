@@ -59,7 +59,7 @@ def _container_words(job: Job, wishes: Wishes) -> list[str]:
     from nucseg_launcher.engines.sif import find_program
 
     # Whoever asked for a GPU must not get the processor's speed without a word.
-    device = "cuda" if job.device == "auto" and "gpu" in wishes.gres else job.device
+    device = "cuda" if job.device == "auto" and wishes.has_gpu else job.device
     # A task that Slurm starts again goes on where it was.
     job = replace(job, resume=True, device=device)
     spec = make_spec(job, image=str(sif_of(job)), user="", gpus=device == "cuda")

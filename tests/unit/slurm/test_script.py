@@ -14,12 +14,13 @@ from nucseg.errors import ENVIRONMENT, NucsegError
 from nucseg.method import Resources, list_methods, load_method
 from nucseg_launcher.catalogue import MethodEntry, get_method
 from nucseg_launcher.engines.base import Job
+from nucseg_launcher.engines.sif import sif_name
 from nucseg_launcher.layout import MethodFolder
 from nucseg_launcher.slurm import client
 from nucseg_launcher.slurm.causes import LATE
 from nucseg_launcher.slurm.script import SCRATCH, Wishes, script_text
 from nucseg_launcher.slurm.submission import divide
-from nucseg_launcher.slurm.submit import resources_of
+from nucseg_launcher.slurm.submit import resources_of, text_of
 
 NAMES = ("a b.tif", "it's.tif", '"q".tif', "$HOME `x`.tif", "[1] *.tif", "µ 細胞.tif", "-n.tif", "two\nlines.tif")
 TELL = "import json, os, sys; print(json.dumps([sys.argv[1:], os.path.isdir(sys.argv[2])]))"
@@ -96,6 +97,43 @@ def test_the_method_says_what_it_needs_and_the_user_knows_better():
 )
 def test_who_gets_a_gpu(device, is_slow_without, gres):
     assert Wishes().filled(Resources(gpu=is_slow_without), device, 1).gres == gres
+
+
+@pytest.mark.parametrize(
+    ("option", "has_gpu"),
+    [
+        ("--gpus=1", True),
+        ("-G1", True),
+        ("--gpus-per-node=a100:2", True),
+        ("--gres=gpu:a100:1", True),
+        ("--tres-per-task=gres/gpu:1", True),
+        ("--gres=shard:4", False),
+        ("--cpus-per-gpu=4", False),
+        ("--partition=gpu", False),
+    ],
+)
+def test_a_gpu_may_be_asked_for_in_any_spelling_of_sbatch(option, has_gpu, tmp_path, monkeypatch):
+    method = get_method("deepsynth")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.tif").touch()
+    (tmp_path / "apptainer").write_text("#!/bin/sh\n")
+    (tmp_path / "apptainer").chmod(0o755)
+    (tmp_path / sif_name(method.image)).touch()
+    monkeypatch.setenv("NUCSEG_SIF_DIR", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    job = Job("x", method, MethodFolder(tmp_path / "out"), tmp_path / "out", tmp_path / "in")
+    script = text_of(job, Wishes(more=(option,)), 0)
+    assert ("--nv" in script.split()) == has_gpu
+    needs = Resources(gpu=True)
+    assert Wishes(more=(option,)).filled(needs, "auto", 1).gres == ("" if has_gpu else "gpu:1")
+
+
+def test_what_the_user_asks_sbatch_for_comes_last_and_so_wins():
+    more = ("--no-requeue", "--output=/scratch/%A.log", "--time=20")
+    lines = script_text(JOB, ["x"], [["a.tif"]], Wishes("10", more=more)).splitlines()
+    options = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
+    assert tuple(options[-3:]) == more
+    assert options.index("--requeue") < len(options) - 3
 
 
 @pytest.mark.parametrize("name", list_methods())
