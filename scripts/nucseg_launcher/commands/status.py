@@ -53,13 +53,15 @@ def execute(args: argparse.Namespace) -> int:
     methods = [name for name in out.methods() if read_submissions(out.method(name))]
     if not methods:
         raise NucsegError(f"nothing was submitted for {out.path}", "nucseg submit METHOD IN OUT", USAGE)
-    code = 0
-    try:
-        states = {method: collect(out, method) for method in methods}
-    except NucsegError as error:
-        say(f"warning: this is what the files tell: {error}", sys.stderr)
-        states = {name: survey(out.method(name), read_submissions(out.method(name)), None) for name in methods}
-        code = error.exit_code
+    code, states = 0, {}
+    for name in methods:
+        try:
+            states[name] = collect(out, name)
+        except NucsegError as error:
+            say(f"warning: this is what the files of {name} tell: {error}", sys.stderr)
+            states[name] = survey(out.method(name), read_submissions(out.method(name)), None)
+            # What another run is writing to is still to be done.
+            code = code if error.exit_code == USAGE else error.exit_code
     _tell_counts(states)
     for method, images in states.items():
         _tell_failures(out, method, images)

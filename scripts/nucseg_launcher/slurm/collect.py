@@ -29,11 +29,11 @@ def collect(out: OutFolder, method: str) -> list[ImageState]:
     Raises
     ------
     NucsegError
-        ENVIRONMENT: Slurm does not answer.
+        ENVIRONMENT: Slurm does not answer. USAGE: another run is writing there, which may take hours.
     """
     folder = out.method(method)
     submissions = read_submissions(folder)
-    with locked(folder.path, wait=True):
+    with locked(folder.path):
         tasks = task_states([submission.job for submission in submissions], job_name(method))
         images = survey(folder, submissions, tasks)
         join_records(folder, tasks)
@@ -65,14 +65,16 @@ def take_over(out: OutFolder, method: str) -> None:
     Raises
     ------
     NucsegError
-        USAGE: they have not stopped.
+        USAGE: they have not stopped, or another run is writing there.
     """
     try:
         alive = [image for image in collect(out, method) if image.alive]
     except NucsegError as error:
+        if error.exit_code == USAGE:
+            raise
         # The folder may have been copied from the cluster.
         say(f"note: whether tasks of {method} still run is not known: {error.cause}")
-        with locked(out.method(method).path, wait=True):
+        with locked(out.method(method).path):
             join_records(out.method(method), {})
         return
     if alive:

@@ -13,6 +13,9 @@ import tifffile
 from jsonschema import Draft202012Validator
 
 from nucseg.formats import list_images, read_labels, write_labels
+from nucseg_launcher.execution import locked
+from nucseg_launcher.layout import OutFolder
+from nucseg_launcher.slurm.submission import Submission, add_submission
 
 HERE = ("--engine", "process", "--device", "cpu")
 NAME = "b, second (µm).tif"
@@ -170,6 +173,27 @@ def test_wrong_words(words, text, compared, nucseg, two_images, tmp_path):
     assert done.returncode == 2, done.stdout
     assert text in done.stderr
     assert "Try" in done.stderr
+
+
+def test_nobody_waits_for_a_run_that_goes_on(nucseg, two_images, finished, tmp_path):
+    out = OutFolder(tmp_path / "out")
+    shutil.copytree(finished.out, out.path)
+    folder = out.method("threshold")
+    folder.status.unlink()
+    add_submission(folder, Submission("7", "2026-11-25T21:00:00+00:00", "10", "1G", [["a.tif", "more.tif"]]))
+
+    with locked(folder.path):
+        status = nucseg("status", out.path)
+        compare = nucseg("compare", out.path)
+        run = nucseg("run", "threshold", two_images, out.path, "--resume", *HERE)
+
+    assert "another nucseg run is writing to" in status.stderr
+    assert status.stdout.split()[-7:] == ["threshold", "0", "0", "2", "0", "0", "1"]
+    assert status.returncode == 0
+    assert "threshold may not be complete: another nucseg run is writing to" in compare.stderr
+    assert compare.returncode == 0
+    assert "another nucseg run is writing to" in run.stderr
+    assert run.returncode == 2
 
 
 def test_score_of_folders_and_of_files(nucseg, others, truth, tmp_path):
