@@ -63,14 +63,14 @@ def segment_folder(request: Segment, method: Method, listener: Listener | None =
     NucsegError
         Before the first image, when none can be done: folders, device, model.
     """
-    outputs = (request.out_dir, request.measurements, request.overlays)
+    outputs = (request.out_dir, request.measurements, request.overlays, request.record and request.record.parent)
     gt_dir = request.gt_dir if request.metrics else None
     check_inputs(**{"in": request.in_dir, "gt": gt_dir})
     check_apart((request.in_dir, request.gt_dir), outputs)
     everything, others = find_images(request.in_dir)
     truths = find_ground_truth(gt_dir, everything) if gt_dir else {}
     images = chosen(everything, request.only)
-    for folder in (*outputs, request.record and request.record.parent):
+    for folder in outputs:
         if folder is not None:
             prepare_output(folder)
     if others:
@@ -171,16 +171,11 @@ class Batch:
         entry = self.record.images.get(image.name)
         if entry is None or image in self.twins or entry.get("problems"):
             return False
-        wanted = [path for path in self.results(image) if path.parent in self._asked_for()]
         return (
-            all(path.exists() for path in wanted)
+            all(path.exists() for path in self.results(image))
             and (image not in self.truths or "scores" in entry)
             and entry.get("sha256") == content_sha256(image)
         )
-
-    def _asked_for(self) -> list[Path]:
-        folders = (self.request.out_dir, self.request.measurements, self.request.overlays)
-        return [folder for folder in folders if folder is not None]
 
     def results(self, image: Path) -> list[Path]:
         """Every file that this image can have."""

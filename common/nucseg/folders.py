@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from nucseg.atomic import part_path
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
@@ -63,13 +64,13 @@ def prepare_output(folder: Path) -> None:
     NucsegError
         `ENVIRONMENT`, when it is read-only, not permitted, or the disk is full; `USAGE` for a file.
     """
-    probe = folder / ".nucseg_probe.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with probe.open("wb") as file:
-            file.write(bytes(PROBE_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+        # Under a name that no other has: runs that share a folder try it at the same time.
+        with NamedTemporaryFile(dir=folder, prefix=".nucseg_probe", suffix=".part") as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
     except FileExistsError:
         raise NucsegError(f"the output folder {folder} is a file", "name a folder", USAGE) from None
     except OSError as error:
@@ -83,8 +84,6 @@ def prepare_output(folder: Path) -> None:
             other = (f"user {os.getuid()} has no permission", f"run as its owner (--user), or chmod a+rwx {folder}")
         why, hint = reasons.get(error.errno or 0, other)
         raise NucsegError(f"the output folder {folder} can't be written: {why}", hint, ENVIRONMENT) from None
-    finally:
-        remove(probe)
 
 
 def remove(*paths: Path) -> None:

@@ -44,8 +44,8 @@ def self_check(request: Check, method: Method) -> int:
         labels = checked_labels(segmenter.segment(volume, request.params, lambda fraction, text: None), SHAPE)
     except Exception as error:
         known = explain(error)
-        if known.exit_code == USAGE and request.params.model == type(request.params)().model:
-            # The user has asked for nothing, so it is the method that comes without weights.
+        if known.exit_code == USAGE and not request.params.model:
+            # No model by default: the method comes without weights.
             say(f"note: no model was tried: {known}")
             say("ok")
             return 0

@@ -22,6 +22,13 @@ def test_an_output_folder_is_made_and_left_empty(tmp_path):
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
+def test_a_probe_of_another_run_is_left_to_it(tmp_path):
+    other = tmp_path / ".nucseg_probe.part"
+    other.write_text("another run's")
+    prepare_output(tmp_path)
+    assert other.read_text() == "another run's"
+
+
 def test_only_our_own_parts_are_removed(tmp_path):
     long, neighbour = (tmp_path / ("x" * 100 + name) for name in ("1.tif", "2.tif"))
     kept = {".other.tif.part", ".a.tiff.part", "download.part", "a.tif", ".part", part_path(neighbour).name}

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -250,6 +252,15 @@ def test_check(capsys):
         assert part in out
     assert app.main(["--check", "--device", "cpu", "--fault=memory"]) == 3
     assert app.main(["--check", "--model=best"]) == 2
+
+
+@pytest.mark.parametrize("harm", [lambda weights: weights.write_bytes(b"other"), Path.unlink], ids=["damaged", "gone"])
+def test_check_finds_that_the_shipped_weights_are_unfit(harm, tmp_path, monkeypatch, capsys):
+    shutil.copytree(METHODS, tmp_path / "root")
+    monkeypatch.setenv("NUCSEG_ROOT", str(tmp_path / "root"))
+    harm(tmp_path / "root" / "images" / "threshold" / "weights" / "general" / "weights.safetensors")
+    assert app.main(["--check", "--device", "cpu"]) == 2
+    assert "the check failed" in capsys.readouterr().err
 
 
 def test_train_and_use_the_model(folders, tmp_path, capsys):

@@ -132,6 +132,7 @@ def test_folders_that_cannot_be(folders, tmp_path, capsys):
         (2, "lies in, the input folder", ["--in", source, "--out", source / "new" / "out"]),
         (2, "lies in, the input folder", ["--in", source, "--out", tmp_path / "link"]),
         (2, "lies in, the input folder", ["--in", source, "--out", out, "--overlays", source]),
+        (2, "lies in, the input folder", ["--in", source, "--out", out, "--record", source / "run.json"]),
         (2, "lies in, the input folder", ["--in", source, "--out", tmp_path / "other", "--gt", tmp_path / "other"]),
         (2, "no image has a ground truth", ["--in", source, "--out", out, "--gt", tmp_path / "empty"]),
         (2, "neither a shipped model nor a folder", ["--in", source, "--out", out, "--model", "best"]),
