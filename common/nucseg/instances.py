@@ -14,7 +14,7 @@ def components(mask: np.ndarray) -> np.ndarray:
 
 
 def peaks(height: np.ndarray, distance: int) -> np.ndarray:
-    """Seeds at the local maxima of a map: one number per voxel set, int32.
+    """Seeds at the local maxima of a map: one number per voxel set, uint32.
 
     Parameters
     ----------

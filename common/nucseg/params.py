@@ -7,7 +7,7 @@ Params class must not use ``from __future__ import annotations``.
 import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, make_dataclass
+from dataclasses import Field, asdict, dataclass, field, fields, make_dataclass
 from typing import Any, NoReturn, TypeVar
 
 import argparse_dataclass
@@ -218,18 +218,3 @@ def parse_params(params_type: type[P], words: Sequence[str]) -> P:
 def help_text(params_type: type) -> str:
     """The parameters as ``--help`` shows them: flag, meaning, default and range."""
     return build_parser(params_type).format_help().split("\n", 1)[1]
-
-
-__all__ = [
-    "MISSING",
-    "CommonParams",
-    "build_parser",
-    "flag",
-    "flags",
-    "help_text",
-    "parameter",
-    "parameters",
-    "parse_params",
-    "parse_value",
-    "range_text",
-]

@@ -66,20 +66,17 @@ class CellposeSegmenter:
             "cellprob_threshold": params.cellprob_thresh + self.info.get("thresholds", {}).get("cellprob", 0.0),
             "min_size": params.min_size or least_voxels(volume, measured),
         }
-        if volume.shape[0] == 1:
-            labels, _ = self._plane(np.asarray(volume.data[0], np.float32), settings)
-        else:
-            self.network.expect(count_tiles(seen, TILE, OVERLAP, _padded), progress)
-            labels, _, _ = self.upstream.eval(
-                np.asarray(volume.data),
-                do_3D=True,
-                channels=[0, 0],
-                z_axis=0,
-                anisotropy=anisotropy,
-                flow3D_smooth=params.flow3d_smooth,
-                **settings,
-            )
-            self.network.expect(0, progress)
+        self.network.expect(count_tiles(seen, TILE, OVERLAP, _padded), progress)
+        labels, _, _ = self.upstream.eval(
+            np.asarray(volume.data),
+            do_3D=True,
+            channels=[0, 0],
+            z_axis=0,
+            anisotropy=anisotropy,
+            flow3D_smooth=params.flow3d_smooth,
+            **settings,
+        )
+        self.network.expect(0, progress)
         return labels.reshape(volume.shape)
 
     def section(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

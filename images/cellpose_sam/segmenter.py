@@ -100,20 +100,17 @@ class CellposeSamSegmenter:
         }
         # A copy, because upstream normalises an array of float32 in its place.
         data = np.array(volume.data, np.float32)
-        if len(data) == 1:
-            labels, _ = self._plane(data[0], settings)
-        else:
-            self.network.expect(count_tiles(seen, TILE, OVERLAP, _padded), progress)
-            labels, _, _ = self.upstream.eval(
-                data[..., None],
-                do_3D=True,
-                z_axis=0,
-                channel_axis=3,
-                anisotropy=anisotropy,
-                flow3D_smooth=params.flow3d_smooth,
-                **settings,
-            )
-            self.network.expect(0, progress)
+        self.network.expect(count_tiles(seen, TILE, OVERLAP, _padded), progress)
+        labels, _, _ = self.upstream.eval(
+            data[..., None],
+            do_3D=True,
+            z_axis=0,
+            channel_axis=3,
+            anisotropy=anisotropy,
+            flow3D_smooth=params.flow3d_smooth,
+            **settings,
+        )
+        self.network.expect(0, progress)
         return labels.reshape(volume.shape)
 
     def section(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-Triple = tuple[int, int, int]
+from nucseg.volume import Shape
 
 SLOPE = 0.2
 """Of the leaky ReLU for negative values."""
@@ -29,8 +29,8 @@ class DeepSynth(nn.Module):
 
     def __init__(self, filters: int = 8, levels: int = 3) -> None:
         super().__init__()
-        self.divisor: Triple = (2**levels,) * 3
-        self.halo: Triple = (32, 32, 32)
+        self.divisor: Shape = (2**levels,) * 3
+        self.halo: Shape = (32, 32, 32)
         widths = [filters * 2**level for level in range(levels)]
         self.down = nn.ModuleList(_block(a, b) for a, b in zip([1, *widths], widths, strict=False))
         self.pool = nn.MaxPool3d(2)

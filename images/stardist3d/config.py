@@ -16,8 +16,7 @@ from nucseg.networks.receptive import (
     through_residual_block,
     through_unet,
 )
-
-Triple = tuple[int, int, int]
+from nucseg.volume import Shape
 
 # Upstream evaluates the name as code, so nothing but these may come from a file.
 RAYS = ("Rays_GoldenSpiral", "Rays_Cartesian", "Rays_Tetra", "Rays_Octo", "Rays_Explicit")
@@ -52,16 +51,16 @@ class StarDistConfig:
     backbone: str = "unet"
     n_rays: int = 96
     rays_json: dict[str, Any] = field(default_factory=dict)
-    grid: Triple = (1, 1, 1)
+    grid: Shape = (1, 1, 1)
     anisotropy: tuple[float, float, float] | None = None
     n_channel_in: int = 1
     n_classes: int | None = None
     net_conv_after: int = 128
     unet_n_depth: int = 2
-    unet_kernel_size: Triple = (3, 3, 3)
+    unet_kernel_size: Shape = (3, 3, 3)
     unet_n_filter_base: int = 32
     unet_n_conv_per_depth: int = 2
-    unet_pool: Triple = (2, 2, 2)
+    unet_pool: Shape = (2, 2, 2)
     unet_activation: str = "relu"
     unet_last_activation: str = "relu"
     unet_batch_norm: bool = False
@@ -69,7 +68,7 @@ class StarDistConfig:
     unet_expansion: float = 2.0
     unet_prefix: str = ""
     resnet_n_blocks: int = 4
-    resnet_kernel_size: Triple = (3, 3, 3)
+    resnet_kernel_size: Shape = (3, 3, 3)
     resnet_kernel_init: str = "he_normal"
     resnet_n_filter_base: int = 32
     resnet_n_conv_per_block: int = 3
@@ -139,9 +138,9 @@ class StarDistConfig:
         return rays_from_json(self.rays_json)
 
     @property
-    def pools(self) -> list[Triple]:
+    def pools(self) -> list[Shape]:
         """The strides that bring the input to the grid, in order, ZYX (as many as the grid needs)."""
-        result: list[Triple] = []
+        result: list[Shape] = []
         pooled = (1, 1, 1)
         while pooled != self.grid:
             z, y, x = (2 if g > p else 1 for g, p in zip(self.grid, pooled, strict=True))
@@ -150,7 +149,7 @@ class StarDistConfig:
         return result
 
     @property
-    def divisor(self) -> Triple:
+    def divisor(self) -> Shape:
         """The input's shape must be a multiple of this, and a tile must begin at one, ZYX in voxels."""
         if self.backbone == "resnet":
             return self.grid
@@ -158,7 +157,7 @@ class StarDistConfig:
         return z, y, x
 
     @property
-    def receptive_field(self) -> Triple:
+    def receptive_field(self) -> Shape:
         """How far from its place an output looks, at most, in input voxels, ZYX.
 
         Worked out from the layers. Upstream measures it with an impulse in an image of 64 * grid

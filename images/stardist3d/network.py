@@ -10,8 +10,7 @@ from torch import nn
 from images.stardist3d.config import StarDistConfig
 from nucseg.networks.blocks import ConvBlock, ResidualBlock, SameConv3d, initialise_like_keras
 from nucseg.networks.unet import UNet
-
-Triple = tuple[int, int, int]
+from nucseg.volume import Shape
 
 
 class StarDist3D(nn.Module):
@@ -49,12 +48,12 @@ class StarDist3D(nn.Module):
             initialise_like_keras(self.backbone, config.resnet_kernel_init)
 
     @property
-    def divisor(self) -> Triple:
+    def divisor(self) -> Shape:
         """Every axis of the input must be a multiple of this, ZYX."""
         return self.config.divisor
 
     @property
-    def receptive_field(self) -> Triple:
+    def receptive_field(self) -> Shape:
         """Half width of the receptive field, in input voxels, ZYX."""
         return self.config.receptive_field
 

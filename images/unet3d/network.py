@@ -15,8 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from nucseg.errors import USAGE, NucsegError
-
-Triple = tuple[int, int, int]
+from nucseg.volume import Shape
 
 NUM_GROUPS = 8
 
@@ -62,8 +61,8 @@ class UNet3D(nn.Module):
         super().__init__()
         if num_levels < 2:
             raise _unsupported(f"{num_levels} level(s)")
-        self.divisor: Triple = (2 ** (num_levels - 1),) * 3
-        self.halo: Triple = (32, 32, 32)
+        self.divisor: Shape = (2 ** (num_levels - 1),) * 3
+        self.halo: Shape = (32, 32, 32)
         widths = [f_maps * 2**level for level in range(num_levels)]
         self.encoders = nn.ModuleList()
         channels = in_channels

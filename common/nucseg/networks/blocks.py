@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from nucseg.errors import USAGE, NucsegError
-
-Triple = tuple[int, int, int]
+from nucseg.volume import Shape
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "linear": nn.Identity,
@@ -56,7 +55,7 @@ class SameConv3d(nn.Conv3d):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: Triple, stride: Triple = (1, 1, 1), bias: bool = True
+        self, channels_in: int, channels_out: int, kernel: Shape, stride: Shape = (1, 1, 1), bias: bool = True
     ) -> None:
         total = [max(k - s, 0) for k, s in zip(kernel, stride, strict=True)]
         even = all(t % 2 == 0 for t in total)
@@ -80,7 +79,7 @@ class ConvBlock(nn.Sequential):
         self,
         channels_in: int,
         channels_out: int,
-        kernel: Triple,
+        kernel: Shape,
         act: str = "relu",
         norm: bool = False,
         dropout: float = 0.0,
@@ -105,15 +104,15 @@ class ResidualBlock(nn.Module):
         self,
         channels_in: int,
         channels_out: int,
-        kernel: Triple,
-        stride: Triple = (1, 1, 1),
+        kernel: Shape,
+        stride: Shape = (1, 1, 1),
         n_convs: int = 3,
         act: str = "relu",
         norm: bool = False,
     ) -> None:
         super().__init__()
         channels = [channels_in] + [channels_out] * n_convs
-        strides: list[Triple] = [stride] + [(1, 1, 1)] * (n_convs - 1)
+        strides: list[Shape] = [stride] + [(1, 1, 1)] * (n_convs - 1)
         self.convs = nn.ModuleList(
             SameConv3d(channels[i], channels[i + 1], kernel, strides[i], bias=not norm) for i in range(n_convs)
         )

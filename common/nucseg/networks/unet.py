@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nucseg.networks.blocks import ConvBlock, Triple
+from nucseg.networks.blocks import ConvBlock
+from nucseg.volume import Shape
 
 
 class UNet(nn.Module):
@@ -41,8 +42,8 @@ class UNet(nn.Module):
         *,
         depth: int = 2,
         base: int = 32,
-        kernel: Triple = (3, 3, 3),
-        pool: Triple = (2, 2, 2),
+        kernel: Shape = (3, 3, 3),
+        pool: Shape = (2, 2, 2),
         convs: int = 2,
         act: str = "relu",
         last_act: str = "relu",

@@ -128,9 +128,8 @@ def test_section_sees_each_nucleus_once(model_file):
     assert labels.shape == logits.shape == (5, 70)
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-def test_thin_volumes(model_file, depth):
-    data = np.random.default_rng(0).integers(0, 1000, (depth, 30, 40)).astype(np.uint16)
+def test_a_volume_of_two_slices(model_file):
+    data = np.random.default_rng(0).integers(0, 1000, (2, 30, 40)).astype(np.uint16)
     segmenter, params = load(model_file, nucleus_diameter=8.0)
     assert segmenter.segment(Volume(data, None, Path("a.tif")), params, lambda f, t: None).shape == data.shape
 
