@@ -4,7 +4,7 @@ One image's failure never stops the others; what is finished stays.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,11 @@ from nucseg.models import fingerprint, resolve_model
 from nucseg.morphometry import measure, table_files, write_companion, write_table
 from nucseg.progress import Listener, Progress, duration, say
 from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, read_images, same_settings
+from nucseg.scoring import KEYS, score_labels
 from nucseg.volume import Volume
 
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-"""IoU at which results are scored."""
+Step = tuple[str, Callable[[], None]]
+"""What is made beside the labels: its name, and what makes it."""
 
 VIEWS = ("xy", "xz", "yz")
 
@@ -156,6 +157,7 @@ class Batch:
         for index, image in enumerate(self.images):
             try:
                 if self._is_done(image):
+                    self._score_again(image)
                     self.skipped += 1
                     self.progress.skip(index, "done by an earlier run")
                     continue
@@ -171,11 +173,16 @@ class Batch:
         entry = self.record.images.get(image.name)
         if entry is None or image in self.twins or entry.get("problems"):
             return False
-        return (
-            all(path.exists() for path in self.results(image))
-            and (image not in self.truths or "scores" in entry)
-            and entry.get("sha256") == content_sha256(image)
-        )
+        return all(path.exists() for path in self.results(image)) and entry.get("sha256") == content_sha256(image)
+
+    def _score_again(self, image: Path) -> None:
+        """Replace the scores of a finished image when they are not those of its ground truth as it is now."""
+        entry, truth = self.record.images[image.name], self.truths.get(image)
+        if not self.truths or entry.get("truth_sha256") == (content_sha256(truth) if truth else None):
+            return
+        facts = {key: value for key, value in entry.items() if key not in ("file", "status", *KEYS)}
+        problems = self._try(image, self._scoring(image, read_labels(self.request.out_dir / label_name(image)), facts))
+        self.record.add(image.name, DONE, **facts, **({"problems": problems} if problems else {}))
 
     def results(self, image: Path) -> list[Path]:
         """Every file that this image can have."""
@@ -217,15 +224,21 @@ class Batch:
 
     def _extras(self, image: Path, volume: Volume, labels: np.ndarray, facts: dict[str, Any]) -> list[str]:
         """Table, pictures and scores; their failures don't cost the labels, which are written."""
-        steps: list[tuple[str, Callable[[], None]]] = []
+        steps: list[Step] = []
         if self.request.measurements:
             steps.append(("the measurements", lambda: self._measure(image, volume, labels)))
         if self.request.overlays:
             steps.append(("the overlays", lambda: self._draw(image, volume, labels)))
+        return self._try(image, [*steps, *self._scoring(image, labels, facts)])
+
+    def _scoring(self, image: Path, labels: np.ndarray, facts: dict[str, Any]) -> list[Step]:
         if image in self.truths:
-            steps.append(("the scores", lambda: self._score(image, labels, facts)))
-        elif self.truths:
+            return [("the scores", lambda: facts.update(score_labels(image.name, labels, self.truths[image])))]
+        if self.truths:
             say(f"note: {image.name} has no ground truth, so no scores")
+        return []
+
+    def _try(self, image: Path, steps: Iterable[Step]) -> list[str]:
         problems = []
         for what, step in steps:
             try:
@@ -249,26 +262,6 @@ class Batch:
 
         assert self.request.overlays is not None
         write_overlays(self.request.overlays, image_stem(image), volume, labels)
-
-    def _score(self, image: Path, labels: np.ndarray, facts: dict[str, Any]) -> None:
-        from nucseg.metrics.biaflows import biaflows_line, biaflows_scores
-        from nucseg.metrics.matching import match
-
-        truth = read_labels(self.truths[image])
-        if truth.shape != labels.shape:
-            cause = f"the ground truth has shape {truth.shape} and the image {labels.shape}"
-            raise NucsegError(cause, f"replace {self.truths[image].name}")
-        scores = match(truth, labels, THRESHOLDS)
-        facts["scores"] = [asdict(score) for score in scores]
-        best = scores[0]
-        say(
-            f"scores {image.name}: at IoU {best.threshold}: F1 {best.f1:.3f}, precision {best.precision:.3f}, "
-            f"recall {best.recall:.3f}; mean matched IoU {best.mean_matched_iou:.3f}; "
-            f"{best.n_true} true and {best.n_pred} found nuclei"
-        )
-        biaflows = biaflows_scores(truth, labels)
-        facts["biaflows"] = biaflows.to_dict()
-        say(biaflows_line(image.name, biaflows))
 
     def _fail(self, image: Path, error: NucsegError) -> None:
         # A result of an earlier run would look like this one's.

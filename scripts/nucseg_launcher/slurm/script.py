@@ -27,7 +27,7 @@ class Wishes:
     at_once : int
         How many tasks may run at the same time.
     more : sequence of str
-        Further options of sbatch, in the script's last lines: of two that contradict each other, sbatch takes the later.
+        Further options of sbatch, the last in the script: of two that contradict each other, sbatch takes the later.
     """
 
     time: str = ""

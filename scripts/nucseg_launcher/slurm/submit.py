@@ -110,7 +110,7 @@ def submit(out: OutFolder, job: Job, wishes: Wishes, array_size: int) -> None:
     largest = client.largest_array()
     prepare_output(folder.path)
     with locked(folder.path):
-        missing, others = _missing(job)
+        missing, others = missing_images(job)
         if not missing:
             say(f"{name}: nothing is missing: {others}")
             return
@@ -132,7 +132,7 @@ def submit(out: OutFolder, job: Job, wishes: Wishes, array_size: int) -> None:
     say(f"  script {folder.script}")
 
 
-def _missing(job: Job) -> tuple[list[str], str]:
+def missing_images(job: Job) -> tuple[list[str], str]:
     """Names of the images that are neither finished nor in Slurm's hands, and how many others there are, in words."""
     earlier = read_submissions(job.folder)
     states = client.task_states([submission.job for submission in earlier], job_name(job.method.name))
@@ -144,7 +144,7 @@ def _missing(job: Job) -> tuple[list[str], str]:
     done = {
         image.name
         for image in images
-        if image.name in known and _is_finished(job, image, known[image.name].entry, image in truths)
+        if image.name in known and _is_finished(job, image, known[image.name].entry, truths.get(image))
     }
     missing = [image.name for image in images if image.name not in alive | done]
     return missing, f"{len(done - alive)} done before, {len(alive)} queued or running"
@@ -166,17 +166,17 @@ def readable_names(images: list[Path]) -> list[Path]:
     return images
 
 
-def _is_finished(job: Job, image: Path, entry: dict[str, Any], has_truth: bool) -> bool:
-    """Whether nothing is missing of an image, and it has not been changed since."""
-    from nucseg.formats import last_changed
+def _is_finished(job: Job, image: Path, entry: dict[str, Any], truth: Path | None) -> bool:
+    """Whether nothing is missing of an image, and neither it nor its ground truth has been changed since."""
+    from nucseg.formats import content_sha256, last_changed
 
     label = label_file(job.folder, image.name)
     return (
         entry["status"] == DONE
         and not entry.get("problems")
-        and ("scores" in entry or not has_truth)
         and label.exists()
         and last_changed(image) <= last_changed(label)
+        and (truth is None or entry.get("truth_sha256") == content_sha256(truth))
     )
 
 

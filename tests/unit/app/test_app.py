@@ -181,6 +181,42 @@ def test_resume_does_only_what_is_missing_or_changed(folders, tmp_path, capsys):
     assert redone() == {*everything, "c.tif"}
 
 
+def test_resume_scores_again_where_the_ground_truth_has_changed(folders, tmp_path, capsys):
+    label, gt = folders[1] / "a.tif", tmp_path / "gt"
+    gt.mkdir()
+    for image in folders[0].iterdir():
+        tifffile.imwrite(gt / image.name, TRUTH)
+    assert run(folders, "--gt", f"{gt}", "--sigma=0.5") == 0
+    before, stamp = record(folders[1]), label.stat().st_mtime_ns
+
+    def resumed(*words):
+        capsys.readouterr()
+        code = run(folders, "--resume", "--sigma=0.5", *words)
+        assert label.stat().st_mtime_ns == stamp
+        return code, capsys.readouterr().out, record(folders[1])["images"]
+
+    code, out, entries = resumed("--gt", f"{gt}")
+    assert (code, "scores a.tif" in out, entries) == (0, False, before["images"])
+
+    tifffile.imwrite(gt / "a.tif", np.where(TRUTH == 2, 0, TRUTH))
+    code, out, entries = resumed("--gt", f"{gt}")
+    assert (code, "0 done, 0 failed, 2 done before" in out, "scores b" in out) == (0, True, False)
+    assert [(entry["scores"][0]["n_true"], entry["scores"][0]["f1"]) for entry in entries] == [(1, 2 / 3), (2, 1)]
+    assert entries[0]["labels_sha256"] == before["images"][0]["labels_sha256"]
+
+    other = tmp_path / "other"
+    other.mkdir()
+    tifffile.imwrite(other / "b (2) µ.tif", TRUTH)
+    code, _, entries = resumed("--gt", f"{other}")
+    assert (code, ["scores" in entry for entry in entries]) == (0, [False, True])
+
+    tifffile.imwrite(other / "a.tif", TRUTH[1:])
+    code, out, entries = resumed("--gt", f"{other}")
+    assert (code, entries[0]["status"]) == (1, "done")
+    assert "the scores are missing (the labels are written): the ground truth has shape" in entries[0]["problems"][0]
+    assert "1 result missing beside the labels" in out
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_keeps_what_is_finished_and_resume_goes_on(folders, number, code):
     write_image(folders[0] / "slow.tif")
