@@ -76,6 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(commands)
+    for subparser in commands.choices.values():
+        # They do not inherit it.
+        subparser.allow_abbrev = False
     return parser
 
 

@@ -12,7 +12,8 @@ from nucseg_launcher.output import say
 
 DESCRIPTION = """\
 Do again what a run.json records: the same methods, images, weights and parameters, into a new folder OUT. Then say for
-each image whether its labels are byte-identical to the recorded ones."""
+each image whether its labels are byte-identical to the recorded ones.
+Containers and weights that have changed since are noted."""
 
 EXAMPLES = """\
 example:
@@ -101,10 +102,14 @@ def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | 
 
 
 def _tell(name: str, facts: dict[str, Any], out: OutFolder) -> bool:
-    """Say of each image whether its labels are the recorded ones."""
+    """Say of the weights, and of each image's labels, whether they are the recorded ones; True when all labels are."""
     from nucseg_launcher.record import read_json
 
-    now = {image["file"]: image for image in read_json(out.run)["methods"][name]["images"]}
+    again = read_json(out.run)["methods"][name]
+    old, new = ((run.get("weights") or {}).get("sha256") for run in (facts, again))
+    if old and new and old != new:
+        say(f"note: {name} ran with the weights {old}, which are now {new}")
+    now = {image["file"]: image for image in again["images"]}
     same = True
     for image in facts["images"]:
         before, after = image.get("labels_sha256"), now.get(image["file"], {}).get("labels_sha256")

@@ -143,10 +143,7 @@ def _try(program: str, method: MethodEntry, sif: Path) -> None:
         )
     ended = run_child([program, "run", *ISOLATION, str(sif), "--check", "--device", "cpu"], _Shown())
     failure_of_check = explain_ending(Ending(ended.exit_code, errors=ended.errors))
-    if failure_of_check and ended.exit_code == USAGE:
-        # A method without weights of its own says so: that it can be asked is all there is to try.
-        say(f"it starts; {failure_of_check}")
-    elif failure_of_check:
+    if failure_of_check:
         raise NucsegError(
             f"the file was made, but does not run: {failure_of_check.cause}", failure_of_check.hint, CONTAINER_FAILED
         )

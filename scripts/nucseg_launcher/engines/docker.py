@@ -43,7 +43,7 @@ class DockerEngine:
 
     def connect(self) -> None:
         """Raise `NucsegError` (ENVIRONMENT) when no engine answers."""
-        assert self._client
+        _ = self._client
 
     def check(self, job: Job) -> list[Finding]:
         """The image must be here, and a GPU where one is asked for."""

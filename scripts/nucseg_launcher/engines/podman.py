@@ -50,7 +50,7 @@ class PodmanEngine:
 
     def connect(self) -> None:
         """Raise `NucsegError` (ENVIRONMENT) when it is not installed or does not work for this user."""
-        assert self._info
+        _ = self._info
 
     @cached_property
     def _info(self) -> dict[str, Any]:

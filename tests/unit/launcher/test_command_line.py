@@ -55,6 +55,12 @@ def test_without_a_command_the_usage_is_shown(nucseg):
     assert "usage: nucseg" in done.stderr
 
 
+def test_options_are_not_abbreviated(nucseg, two_images, tmp_path):
+    done = nucseg("run", "threshold", two_images, tmp_path, "--dry")
+    assert done.returncode == 2
+    assert "unrecognized arguments: --dry" in done.stderr
+
+
 def test_list_names_the_folders_of_images_that_have_a_descriptor(tmp_path, root, nucseg):
     (tmp_path / "images" / "base").mkdir(parents=True)
     (tmp_path / "images" / "threshold").mkdir()
@@ -207,8 +213,12 @@ def test_the_dry_run_prints_a_script_that_does_the_same_and_makes_nothing(tmp_pa
         assert written.read_bytes() == (finished.folder / "labels" / path.name).read_bytes()
 
 
-def test_without_an_engine_the_process_engine_is_taken_with_one_line(tmp_path, nucseg, two_images):
-    done = nucseg("run", "threshold", two_images, tmp_path / "out", "--dry-run")
+@pytest.mark.parametrize("optimize", ["", "1"])
+def test_without_an_engine_the_process_engine_is_taken_with_one_line(tmp_path, nucseg, two_images, optimize):
+    # Optimised, Python leaves assertions out.
+    done = type(nucseg)(nucseg.root, {"PYTHONOPTIMIZE": optimize})(
+        "run", "threshold", two_images, tmp_path / "out", "--dry-run"
+    )
     assert done.returncode == 0
     first, *script = done.stdout.splitlines()
     assert "plain process" in first

@@ -252,6 +252,7 @@ def test_the_record_is_complete_and_a_rerun_is_byte_identical(compared, nucseg, 
 
     assert done.returncode == 0, done.stderr
     assert "threshold: a.tif: byte-identical" in done.stdout
+    assert "which are now" not in done.stdout
     again = json.loads((tmp_path / "again" / "run.json").read_text())
     assert again["methods"]["threshold"]["params"] == {"sigma": "0.5"}
 
@@ -265,6 +266,18 @@ def test_a_rerun_tells_what_differs(compared, nucseg, tmp_path):
 
     assert done.returncode == 1
     assert "threshold: a.tif: DIFFERENT" in done.stdout
+
+
+def test_a_rerun_tells_that_the_weights_have_changed(compared, nucseg, tmp_path):
+    run = json.loads((compared[0] / "run.json").read_text())
+    now = run["methods"]["threshold"]["weights"]["sha256"]
+    run["methods"]["threshold"]["weights"]["sha256"] = "0" * 64
+    (tmp_path / "run.json").write_text(json.dumps(run))
+
+    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again")
+
+    assert done.returncode == 0, done.stderr
+    assert f"threshold ran with the weights {'0' * 64}, which are now {now}" in done.stdout
 
 
 def test_a_rerun_needs_the_same_images(compared, nucseg, two_images, tmp_path):
