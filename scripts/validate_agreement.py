@@ -39,14 +39,13 @@ def main() -> int:
     parser.add_argument("output", type=Path, help="output folder of `nucseg compare`, with ground truth")
     out = OutFolder(parser.parse_args().output.resolve())
     sources = sources_of(out, {})
-    names = [source.name for source in sources]
     gt_dir, _ = folder_of_all(out, "ground_truth")
     assert gt_dir is not None, "compare with --gt first"
     right = total = 0
     chance, losses = [], []
     for image, truth_path in find_ground_truth(gt_dir, [Path(image) for image in images_of(sources)]).items():
-        files, _ = label_files(image.name, sources)
-        assert files is not None
+        found, _ = label_files(image.name, sources)
+        names, files = list(found), list(found.values())
         truth = read_labels(truth_path)
         by_truth = f1_of(against_truth([overlap_table(truth, file.read()) for file in files]))
         matrix = f1_matrix(overlap_tables(files), len(files))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tifffile import TiffFile, TiffPage
 
-from nucseg.formats.reading import read_labels
+from nucseg.formats.reading import explained, read_labels
 from nucseg.formats.voxel_size import complete_voxel_size, voxel_size_of
 from nucseg.volume import Shape, Triple
 
@@ -25,7 +25,8 @@ class LabelFile:
     voxel_size : tuple of float or None
         As the file says, in µm, ZYX.
     planes : callable
-        From the first and the stop plane to an array of unsigned integers.
+        From the first and the stop plane to an array of unsigned integers. Raises `NucsegError` where the file is
+        damaged: opening it has only read its header.
     """
 
     shape: Shape
@@ -83,7 +84,7 @@ def _paged(path: Path) -> LabelFile | None:
         return None
 
     def planes(first: int, stop: int) -> np.ndarray:
-        with TiffFile(path) as tif:
+        with explained(path), TiffFile(path) as tif:
             return tif.asarray(key=range(first, stop)).reshape(stop - first, y, x)
 
     return LabelFile((z, y, x), size, planes)

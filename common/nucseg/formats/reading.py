@@ -83,7 +83,7 @@ def read_labels(path: Path) -> np.ndarray:
 
 def _read(path: Path, channel: int, time_point: int) -> tuple[np.ndarray, list[float]]:
     """ZYX array and declared voxel size."""
-    with _explained(path):
+    with explained(path):
         if is_zarr(path):
             from nucseg.formats.omezarr import read_zarr
 
@@ -94,7 +94,7 @@ def _read(path: Path, channel: int, time_point: int) -> tuple[np.ndarray, list[f
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn what a reader raises on a broken image into a message."""
     try:
         yield

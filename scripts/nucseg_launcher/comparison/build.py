@@ -58,6 +58,8 @@ def write_comparison(out: OutFolder, gt_dir: Path | None, also: Mapping[str, Pat
         if len(sources) > 1 or truths:
             say(f"comparing {number}/{len(images)} {image}")
         volumes.append(compare_volume(image, sources, truths.get(image)))
+    agreed, incomplete = _agreement(volumes)
+    warnings += incomplete
     content = {
         "nucseg": __version__,
         "made": now(),
@@ -67,7 +69,7 @@ def write_comparison(out: OutFolder, gt_dir: Path | None, also: Mapping[str, Pat
         "volumes": [volume.facts for volume in volumes],
         "results": [result for volume in volumes for result in volume.results],
         "ranking": _ranking(sources, volumes),
-        "agreement": _agreement(sources, volumes),
+        "agreement": agreed,
         "disagreements": sorted(
             (region for volume in volumes for region in volume.disagreements), key=lambda region: -region["missing"]
         ),
@@ -107,19 +109,27 @@ def _ranking(sources: Sequence[Source], volumes: Sequence[VolumeComparison]) -> 
     return {"by": f"F1 at IoU {SAME:g}", "rows": [asdict(row) for row in rows], "text": text + "."}
 
 
-def _agreement(sources: Sequence[Source], volumes: Sequence[VolumeComparison]) -> dict[str, Any] | None:
-    tables = [volume.tables for volume in volumes if volume.tables]
-    if len(sources) < 2 or not tables:
-        return None
-    names = [source.name for source in sources]
-    result = agreement(names, tables, np.random.default_rng(SEED))
+def _agreement(volumes: Sequence[VolumeComparison]) -> tuple[dict[str, Any] | None, list[str]]:
+    """Of the methods that have label images, over the volumes of which all of them have one; and warnings."""
+    compared = [volume for volume in volumes if volume.compared]
+    names = list(dict.fromkeys(name for volume in compared for name in volume.compared))
+    complete = [volume for volume in compared if len(volume.compared) == len(names)]
+    warnings = []
+    if len(complete) < len(compared):
+        told = f"only {len(complete)} of {len(volumes)} volumes count for the agreement of methods"
+        warnings.append(f"{told}: of the others, not all of {', '.join(names)} have labels")
+    if not complete:
+        return None, warnings
+    names = complete[0].compared
+    result = agreement(names, [volume.tables for volume in complete], np.random.default_rng(SEED))
     rows = [dict(zip(names, row.round(4).tolist(), strict=True)) for row in result.matrix]
-    return {
+    content = {
         "threshold": SAME,
         "matrix": dict(zip(names, rows, strict=True)),
         "rows": [asdict(row) for row in result.ranks],
         "recommendation": _recommendation(result.ranks),
     }
+    return content, warnings
 
 
 def _recommendation(ranks: Sequence[Rank]) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """The comparison of one volume: scores per method, who found which nucleus, where methods disagree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,10 @@ class VolumeComparison:
         Name, shape and voxel size.
     results : list of dict
         One per source.
+    compared : list of str
+        Names of the sources that have label images of it, where these are two or more.
     tables : dict
-        Overlaps of each pair of sources; empty for a single one.
+        Overlaps of each pair of them.
     found : Found or None
         Against the ground truth; None without.
     disagreements : list of dict
@@ -46,6 +48,7 @@ class VolumeComparison:
 
     facts: dict[str, Any]
     results: list[dict[str, Any]]
+    compared: list[str] = field(default_factory=list)
     tables: Tables = field(default_factory=dict)
     found: Found | None = None
     disagreements: list[dict[str, Any]] = field(default_factory=list)
@@ -53,7 +56,10 @@ class VolumeComparison:
 
 
 def compare_volume(image: str, sources: Sequence[Source], truth: Path | None) -> VolumeComparison:
-    """Compare the label images of one image; a method that has none has found nothing.
+    """Compare the label images of one image.
+
+    Against ground truth, a method that has none has found nothing; where the others agree, it has no say. What cannot
+    be read is told and left out.
 
     At most two label images are in memory at a time, besides the one that holds the result.
 
@@ -65,53 +71,68 @@ def compare_volume(image: str, sources: Sequence[Source], truth: Path | None) ->
     truth : pathlib.Path or None
         Its ground truth.
     """
-    results = [_result(image, source) for source in sources]
     files, warnings = label_files(image, sources)
-    shape = files[0].shape if files else None
-    voxel_size = voxel_size_of(image, sources)
+    shape = next((file.shape for file in files.values()), None)
+    voxel_size = voxel_size_of(image, sources, files)
     facts = {"name": image, "stem": image_stem(Path(image)), "shape": shape, "voxel_size_um": voxel_size}
-    volume = VolumeComparison(facts, results, warnings=warnings)
-    if files is None or shape is None:
+    volume = VolumeComparison(facts, [_result(image, source, files.get(source.name)) for source in sources])
+    volume.warnings = warnings
+    if shape is None:
         return volume
     if truth is not None:
-        volume.found = _against_truth(volume, files, read_labels(truth), voxel_size)
-    if len(sources) > 1:
-        volume.tables = overlap_tables(files)
-        groups = group_objects(volume.tables, len(sources))
-        for region in worst_regions(groups, draw_consensus(files, groups), shape, voxel_size):
-            centre = [(first + stop) / 2 for first, stop in region.box]
-            counts = dict(zip((source.name for source in sources), region.counts, strict=True))
-            volume.disagreements.append({"volume": image, "centre": centre, **asdict(region), "counts": counts})
+        everyone = [files.get(source.name) or no_labels(shape) for source in sources]
+        try:
+            volume.found = _against_truth(volume, everyone, read_labels(truth), voxel_size)
+        except NucsegError as error:
+            volume.warnings.append(f"{image}: no scores: {error}")
+    if len(files) > 1:
+        _against_each_other(volume, files)
     return volume
 
 
-def label_files(image: str, sources: Sequence[Source]) -> tuple[list[LabelFile] | None, list[str]]:
-    """The label images of one image, of one shape; a source without one has an image without nuclei.
+def label_files(image: str, sources: Sequence[Source]) -> tuple[dict[str, LabelFile], list[str]]:
+    """The label images of one image, of one shape.
 
     Returns
     -------
-    files : list of LabelFile or None
-        One per source; None when no source has one.
+    files : dict of str to LabelFile
+        By the name of the source, in the order of the sources; those that have one.
     warnings : list of str
         What had to be left out.
     """
-    files: list[LabelFile | None] = []
+    files: dict[str, LabelFile] = {}
     warnings = []
     for source in sources:
         path = source.label_file(image)
+        if path is None:
+            continue
         try:
-            files.append(open_labels(path) if path else None)
+            file = open_labels(path)
+            # Only the header has been read so far: a damaged plane would end the comparison of all volumes.
+            for _ in file.slabs():
+                pass
         except NucsegError as error:
-            warnings.append(f"{source.name}: {image}: {error}")
-            files.append(None)
-    shape = next((file.shape for file in files if file is not None), None)
-    if shape is None:
-        return None, warnings
-    for number, file in enumerate(files):
-        if file is not None and file.shape != shape:
-            warnings.append(f"{sources[number].name}: {image} has shape {file.shape}, not {shape}: left out")
-            files[number] = None
-    return [file or no_labels(shape) for file in files], warnings
+            warnings.append(f"{source.name}: {image} is left out: {error}")
+            continue
+        shape = next((other.shape for other in files.values()), file.shape)
+        if file.shape == shape:
+            files[source.name] = file
+        else:
+            warnings.append(f"{source.name}: {image} has shape {file.shape}, not {shape}: left out")
+    return files, warnings
+
+
+def _against_each_other(volume: VolumeComparison, files: Mapping[str, LabelFile]) -> None:
+    images, shape, voxel_size = list(files.values()), volume.facts["shape"], volume.facts["voxel_size_um"]
+    tables = overlap_tables(images)
+    groups = group_objects(tables, len(images))
+    for region in worst_regions(groups, draw_consensus(images, groups), shape, voxel_size):
+        centre = [(first + stop) / 2 for first, stop in region.box]
+        counts = dict(zip(files, region.counts, strict=True))
+        volume.disagreements.append(
+            {"volume": volume.facts["name"], "centre": centre, **asdict(region), "counts": counts}
+        )
+    volume.compared, volume.tables = list(files), tables
 
 
 def _against_truth(
@@ -130,22 +151,21 @@ def _against_truth(
     return against_truth(tables)
 
 
-def _result(image: str, source: Source) -> dict[str, Any]:
+def _result(image: str, source: Source, file: LabelFile | None) -> dict[str, Any]:
     entry = source.entry(image)
     kept = ("status", "nuclei", "seconds", "peak_memory_mib", "cause", "hint", "problems")
     result = {"method": source.name, "volume": image, **{key: entry[key] for key in kept if key in entry}}
-    path = source.label_file(image)
-    if path is not None and "nuclei" not in result:
-        result["nuclei"] = _count(path)
+    if file is not None and "nuclei" not in result:
+        result["nuclei"] = _count(file)
     table = source.measurements and source.measurements / f"{image_stem(Path(image))}.csv"
-    if table and table.is_file() and path is not None:
+    if table and table.is_file() and file is not None:
         result |= _distributions(table)
     return result
 
 
-def _count(path: Path) -> int:
+def _count(file: LabelFile) -> int:
     present: set[int] = set()
-    for slab in open_labels(path).slabs():
+    for slab in file.slabs():
         present.update(np.unique(slab).tolist())
     return len(present - {0})
 
@@ -163,12 +183,11 @@ def _distributions(path: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def voxel_size_of(image: str, sources: Sequence[Source]) -> Triple | None:
+def voxel_size_of(image: str, sources: Sequence[Source], files: Mapping[str, LabelFile]) -> Triple | None:
     """As the first method that knows it used it, else as the first label image has it."""
     for source in sources:
         size = source.entry(image).get("voxel_size_um")
         if size:
             z, y, x = size
             return z, y, x
-    paths = (source.label_file(image) for source in sources)
-    return next((size for path in paths if path and (size := open_labels(path).voxel_size)), None)
+    return next((file.voxel_size for file in files.values() if file.voxel_size), None)

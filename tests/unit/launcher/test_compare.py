@@ -12,9 +12,11 @@ import pytest
 import tifffile
 from jsonschema import Draft202012Validator
 
+from nucseg.errors import NucsegError
 from nucseg.formats import list_images, read_labels, write_labels
 from nucseg_launcher.execution import locked
 from nucseg_launcher.layout import OutFolder
+from nucseg_launcher.record import write_not_run
 from nucseg_launcher.slurm.submission import Submission, add_submission
 
 HERE = ("--engine", "process", "--device", "cpu")
@@ -118,7 +120,8 @@ def test_two_methods_give_no_recommendation(compared, nucseg, tmp_path, others):
 
 def test_a_method_that_cannot_run_is_in_the_comparison(nucseg, two_images, others, tmp_path):
     out = tmp_path / "out"
-    done = nucseg("compare", "threshold", two_images, out, "--engine", "docker", "--also", f"right={others['right']}")
+    also = [word for name in ("right", "misses") for word in ("--also", f"{name}={others[name]}")]
+    done = nucseg("compare", "threshold", two_images, out, "--engine", "docker", *also)
 
     assert done.returncode == 3
     content = check(out / "comparison.json", "comparison.schema.json")
@@ -126,7 +129,9 @@ def test_a_method_that_cannot_run_is_in_the_comparison(nucseg, two_images, other
     assert failed["status"] == "failed"
     assert "no container engine" in failed["cause"]
     assert {r["status"] for r in content["results"] if r["method"] == "threshold"} == {"not done"}
-    assert content["agreement"]["matrix"]["threshold"]["right"] == 0
+    assert list(content["agreement"]["matrix"]) == ["right", "misses"]
+    assert content["agreement"]["recommendation"] is None
+    assert "cannot outvote each other" in done.stdout
 
 
 def test_images_that_fail_are_in_the_comparison(nucseg, two_images, others, tmp_path):
@@ -151,6 +156,45 @@ def test_labels_of_another_shape_are_left_out_and_told(compared, nucseg, tmp_pat
 
     assert done.returncode == 0, done.stderr
     assert "cut: a.tif has shape (11, 16, 32), not (12, 16, 32): left out" in done.stderr
+
+
+def test_agreement_is_of_the_volumes_that_all_have_labels_of(compared, nucseg, tmp_path, others):
+    out = tmp_path / "out"
+    shutil.copytree(compared[0], out)
+    shutil.copytree(others["right"], tmp_path / "one")
+    (tmp_path / "one" / "a.tif").unlink()
+
+    also = ("--also", f"one={tmp_path / 'one'}", "--also", f"right={others['right']}")
+    done = nucseg("compare", out, *also)
+
+    assert done.returncode == 0, done.stderr
+    assert "only 1 of 2 volumes count for the agreement of methods" in done.stderr
+    content = check(out / "comparison.json", "comparison.schema.json")
+    assert content["agreement"]["matrix"]["threshold"] == {"threshold": 1, "one": 1, "right": 1}
+
+
+def test_a_file_that_cannot_be_read_does_not_cost_the_others(compared, nucseg, tmp_path, truth, others):
+    out, gt, damaged = tmp_path / "out", tmp_path / "gt", tmp_path / "damaged"
+    shutil.copytree(compared[0], out)
+    shutil.copytree(truth, gt)
+    shutil.copytree(others["right"], damaged)
+    tifffile.imwrite(gt / "a.tif", np.full((12, 16, 32), -1, np.int16), metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(damaged / NAME) as tif:
+        offset, size = tif.pages[6].dataoffsets[0], tif.pages[6].databytecounts[0]
+    with (damaged / NAME).open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * size)
+
+    done = nucseg("compare", out, "--gt", gt, "--also", f"damaged={damaged}", "--also", f"misses={others['misses']}")
+
+    assert done.returncode == 0, done.stderr
+    assert "a.tif: no scores: a.tif holds negative labels" in done.stderr
+    assert f"damaged: {NAME} is left out: {NAME} is truncated or damaged" in done.stderr
+    content = check(out / "comparison.json", "comparison.schema.json")
+    ranks = {row["method"]: row["mean"] for row in content["ranking"]["rows"]}
+    assert ranks == {"threshold": 1, "misses": pytest.approx(0.8), "damaged": 0}
+    assert content["agreement"]["matrix"]["damaged"]["misses"] == pytest.approx(2 / 3, abs=1e-3)
+    assert (out / "report.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -226,23 +270,41 @@ def test_the_consensus_of_one_method_is_an_error(compared, nucseg):
 
 
 def test_consensus_and_support(compared, nucseg, others, tmp_path):
-    out = tmp_path / "out"
-    shutil.copytree(compared[0], out)
+    out = OutFolder(tmp_path / "out")
+    shutil.copytree(compared[0], out.path)
     for name in ("right", "merges"):
-        shutil.copytree(others[name], out / "methods" / name / "labels")
+        shutil.copytree(others[name], out.method(name).labels)
+    write_not_run(out.method("never"), "never", NucsegError("no engine", "an engine"))
+    write_labels(out.method("merges").labels / "a.tif", np.ones((3, 4, 5), np.uint8), None)
 
-    done = nucseg("consensus", out)
+    done = nucseg("consensus", out.path)
 
     assert done.returncode == 0, done.stderr
     assert f"{NAME}: 3 nuclei of the majority, 1 that only a minority has" in done.stdout
-    assert np.array_equal(read_labels(out / "consensus" / "labels" / NAME), read_labels(others["right"] / NAME))
-    with (out / "consensus" / "support" / f"{NAME[:-4]}.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["label"], row["support"], row["methods"]) for row in rows] == [
-        ("1", "2", "right+threshold"),
-        ("2", "2", "right+threshold"),
-        ("3", "2", "right+threshold"),
-    ]
+    assert np.array_equal(read_labels(out.consensus / "labels" / NAME), read_labels(others["right"] / NAME))
+    assert support(out, NAME[:-4]) == [(str(label), "2", "0.6667", "right+threshold") for label in (1, 2, 3)]
+    assert "threshold: a.tif has shape (12, 16, 32), not (3, 4, 5): left out" in done.stderr
+
+
+def support(out, stem):
+    with (out.consensus / "support" / f"{stem}.csv").open(encoding="utf-8", newline="") as file:
+        return [(row["label"], row["support"], row["share"], row["methods"]) for row in csv.DictReader(file)]
+
+
+def test_the_majority_is_of_the_methods_that_have_labels_of_an_image(compared, nucseg, others, tmp_path):
+    out = OutFolder(tmp_path / "out")
+    shutil.copytree(compared[0], out.path)
+    for name in ("right", "misses"):
+        shutil.copytree(others[name], out.method(name).labels)
+        (out.method(name).labels / NAME).unlink()
+    (out.method("misses").labels / "a.tif").unlink()
+    shutil.copy(others["misses"] / NAME, out.method("misses").labels)
+
+    done = nucseg("consensus", out.path)
+
+    assert done.returncode == 0, done.stderr
+    assert support(out, "a") == [(str(label), "2", "1", "right+threshold") for label in (1, 2)]
+    assert support(out, NAME[:-4]) == [(str(label), "2", "1", "misses+threshold") for label in (1, 2)]
 
 
 def test_the_record_is_complete_and_a_rerun_is_byte_identical(compared, nucseg, tmp_path):
