@@ -129,6 +129,16 @@ class OutFolder:
         return self.path / "consensus"
 
     @property
+    def consensus_labels(self) -> Path:
+        """Its label images."""
+        return self.consensus / "labels"
+
+    @property
+    def consensus_support(self) -> Path:
+        """Its tables."""
+        return self.consensus / "support"
+
+    @property
     def citation(self) -> Path:
         """What to cite."""
         return self.path / "CITATION.md"

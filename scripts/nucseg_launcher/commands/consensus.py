@@ -9,7 +9,8 @@ from nucseg_launcher.output import say
 
 DESCRIPTION = """\
 Write, for each image of an output folder, a label image of the nuclei that more than half of the methods have, and
-a table that says of each nucleus how many methods support it, which ones, and how well they agree on its shape."""
+a table that says of each nucleus how many methods support it, which ones, and how well they agree on its shape. The
+report shows the outlines too, and whatever runs in the folder later renews them."""
 
 EXAMPLES = """\
 example:
@@ -37,9 +38,12 @@ def execute(args: argparse.Namespace) -> int:
     """Write the label images and tables, and say where they are."""
     from nucseg_launcher.checks.preflight import existing_folder
     from nucseg_launcher.comparison.agreed import write_consensus
+    from nucseg_launcher.report import write_report
 
     out = OutFolder(existing_folder("the output folder", args.output))
     for image, (nuclei, disputed) in write_consensus(out).items():
         say(f"{image}: {nuclei} nuclei of the majority, {disputed} that only a minority has")
-    say(f"  labels   {out.consensus / 'labels'}\n  support  {out.consensus / 'support'}")
+    say(f"  labels   {out.consensus_labels}\n  support  {out.consensus_support}")
+    if out.comparison.exists():
+        say(f"  report   {write_report(out)}")
     return 0

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from nucseg.volume import Triple
 
 DESCRIPTION = """\
-Open an image of a run with the labels of every method, and the true ones where there are some, in napari.
+Open an image of a run in napari, with the labels of every method, and the ground truth and the consensus if there are
+any.
 
 napari is not part of nucseg: pip install "napari[all]"."""
 
@@ -72,7 +73,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def layers_of(out: OutFolder, name: str) -> list[Layer]:
-    """The image where it still is, the ground truth or the consensus, and the labels of each method.
+    """The image where it still is, the ground truth, the labels of each method, and their consensus.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def layers_of(out: OutFolder, name: str) -> list[Layer]:
         USAGE: there are no results here, or none of such an image.
     """
     from nucseg_launcher.report.comparison import read_comparison
-    from nucseg_launcher.report.sources import REFERENCE, find_labels, label_folders, segmented_part
+    from nucseg_launcher.report.sources import find_labels, label_folders, segmented_part
 
     comparison = read_comparison(out)
     if not comparison:
@@ -100,9 +101,8 @@ def layers_of(out: OutFolder, name: str) -> list[Layer]:
     layers = [Layer(name, image, scale, segmented_part(out))] if image.exists() else []
     for source, folder in label_folders(out, comparison, name).items():
         path = find_labels(folder, name)
-        title = source if source != REFERENCE else "ground truth" if comparison["ground_truth"] else "consensus"
         if path is not None:
-            layers.append(Layer(title, path, scale))
+            layers.append(Layer(source, path, scale))
     return layers
 
 

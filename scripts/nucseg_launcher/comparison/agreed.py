@@ -41,7 +41,7 @@ def write_consensus(out: OutFolder) -> dict[str, tuple[int, int]]:
             "nucseg compare METHOD,METHOD,METHOD IN OUT",
             USAGE,
         )
-    labels, support = out.consensus / "labels", out.consensus / "support"
+    labels, support = out.consensus_labels, out.consensus_support
     for folder in (labels, support):
         folder.mkdir(parents=True, exist_ok=True)
     counts = {}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nucseg.errors import NucsegError
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.output import say
 
@@ -12,7 +13,7 @@ from nucseg_launcher.output import say
 def write_overview(
     out: OutFolder, gt_dir: Path | None = None, also: Mapping[str, Path] | None = None
 ) -> dict[str, Any]:
-    """Write ``comparison.json`` and ``report.html``, and say where the report is.
+    """Write ``comparison.json``, the consensus where there is one, and ``report.html``; say where the report is.
 
     Returns
     -------
@@ -24,11 +25,18 @@ def write_overview(
     NucsegError
         There is nothing to compare, or the files cannot be written.
     """
+    from nucseg_launcher.comparison.agreed import write_consensus
     from nucseg_launcher.comparison.build import write_comparison
     from nucseg_launcher.report import write_report
 
     content = write_comparison(out, gt_dir, also or {})
     for text in content["warnings"]:
         say(f"warning: {text}", sys.stderr)
+    if out.consensus.is_dir():
+        # Once it was asked for (`nucseg consensus`), it follows what the methods find.
+        try:
+            write_consensus(out)
+        except NucsegError as error:
+            say(f"warning: the consensus is still the old one: {error}", sys.stderr)
     say(f"  {'report':13} {write_report(out)}")
     return content

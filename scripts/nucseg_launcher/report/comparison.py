@@ -16,7 +16,6 @@ _WHOLE = [
     "ranking",
     "agreement",
     "disagreements",
-    "consensus",
     "warnings",
 ]
 _METHOD = [

@@ -12,7 +12,7 @@ from nucseg_launcher.report.colours import styles
 from nucseg_launcher.report.comparison import read_comparison
 from nucseg_launcher.report.gallery import Shown, gallery_of
 from nucseg_launcher.report.plots import plots_of
-from nucseg_launcher.report.sources import REFERENCE
+from nucseg_launcher.report.sources import CONSENSUS, TRUTH
 from nucseg_launcher.report.tables import FAILED_STATES, method_table, result_table, true_count
 from nucseg_launcher.units import count_text, size_text
 
@@ -54,8 +54,7 @@ def content(out: OutFolder, comparison: dict[str, Any]) -> dict[str, Any]:
     """What the template shows."""
     methods = comparison["methods"]
     names = [method["name"] for method in methods]
-    titles = {method["name"]: method["title"] for method in methods}
-    drawn = styles(names)
+    titles = {method["name"]: method["title"] for method in methods} | {CONSENSUS: CONSENSUS.capitalize()}
     run = read_json(out.run)
     shown = gallery_of(out, comparison)
     return {
@@ -65,18 +64,18 @@ def content(out: OutFolder, comparison: dict[str, Any]) -> dict[str, Any]:
         "verdicts": _verdicts(comparison),
         "methods": methods,
         "titles": titles,
-        "styles": drawn,
+        "styles": styles([*names, CONSENSUS]),
         "summary": method_table(comparison),
         "details": result_table(comparison),
         "agreement": comparison["agreement"],
-        "charts": plots_of(comparison, drawn, titles),
+        "charts": plots_of(comparison, styles(names), titles),
         "chart_width": WIDTH,
         "shown": shown,
         "not_shown": len(comparison["volumes"]) - len(shown),
         "results": {(row["method"], row["volume"]): row for row in comparison["results"]},
         "true_counts": {volume["name"]: true_count(comparison, volume["name"]) for volume in comparison["volumes"]},
-        "reference": REFERENCE,
-        "reference_title": "Ground truth" if comparison["ground_truth"] else "Consensus",
+        "truth": TRUTH,
+        "consensus": CONSENSUS,
         "viewers": {number: _viewer_data(pictures) for number, pictures in enumerate(shown) if pictures.viewer},
         "failures": _failures(comparison, titles),
         "warnings": comparison["warnings"],

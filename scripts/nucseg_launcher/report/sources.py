@@ -1,4 +1,4 @@
-"""Where the image, the labels of each method and the reference of a volume are, opened together."""
+"""Where the image, the ground truth, the labels of each method and their consensus are, opened together."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -23,8 +23,9 @@ from nucseg_launcher.report.planes import Planes, open_planes
 _MOST_IN_MEMORY = 1 << 29
 """Voxels."""
 
-REFERENCE = "reference"
-"""Name of the layer with the ground truth, else with the consensus of the methods."""
+TRUTH = "ground truth"
+CONSENSUS = "consensus of the methods"
+"""Names of layers beside those of the methods."""
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Stack:
     raw : Planes or None
         The image, where it is still there.
     layers : dict of str to Planes
-        Labels by method, the reference first.
+        Labels by method; first the ground truth, last the consensus.
     problems : list of str
         What could not be opened.
     """
@@ -100,16 +101,16 @@ def _read(what: str, planes: Planes, z: int, stack: Stack) -> np.ndarray:
 
 
 def label_folders(out: OutFolder, comparison: dict[str, Any], name: str) -> dict[str, Path]:
-    """The folders that hold labels of a volume: the reference's, and those of each method that has done it."""
+    """The folders that hold labels of a volume: ground truth, those of each method that has done it, consensus."""
     folders = {}
     if comparison["ground_truth"]:
-        folders[REFERENCE] = Path(comparison["ground_truth"])
-    elif comparison["consensus"]:
-        folders[REFERENCE] = out.path / comparison["consensus"]["labels"]
+        folders[TRUTH] = Path(comparison["ground_truth"])
     done = {row["method"] for row in comparison["results"] if row["volume"] == name and row["status"] == DONE}
     for method in comparison["methods"]:
         if method["name"] in done and method["labels"]:
             folders[method["name"]] = out.path / method["labels"]
+    if out.consensus_labels.is_dir():
+        folders[CONSENSUS] = out.consensus_labels
     return folders
 
 

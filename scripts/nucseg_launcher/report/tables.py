@@ -10,7 +10,7 @@ from nucseg_launcher.record import NOT_DONE
 from nucseg_launcher.units import size_text
 
 _MIB = 1024**2
-FAILED_STATES = ("failed", "interrupted", "not run", NOT_DONE)
+FAILED_STATES = ("failed", "interrupted", NOT_DONE)
 """Of methods and of volumes: shown as a red row."""
 
 

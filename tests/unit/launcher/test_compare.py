@@ -281,13 +281,14 @@ def test_consensus_and_support(compared, nucseg, others, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert f"{NAME}: 3 nuclei of the majority, 1 that only a minority has" in done.stdout
-    assert np.array_equal(read_labels(out.consensus / "labels" / NAME), read_labels(others["right"] / NAME))
+    assert np.array_equal(read_labels(out.consensus_labels / NAME), read_labels(others["right"] / NAME))
     assert support(out, NAME[:-4]) == [(str(label), "2", "0.6667", "right+threshold") for label in (1, 2, 3)]
     assert "threshold: a.tif has shape (12, 16, 32), not (3, 4, 5): left out" in done.stderr
+    assert "Consensus of the methods" in out.report.read_text(encoding="utf-8")
 
 
 def support(out, stem):
-    with (out.consensus / "support" / f"{stem}.csv").open(encoding="utf-8", newline="") as file:
+    with (out.consensus_support / f"{stem}.csv").open(encoding="utf-8", newline="") as file:
         return [(row["label"], row["support"], row["share"], row["methods"]) for row in csv.DictReader(file)]
 
 
@@ -305,6 +306,25 @@ def test_the_majority_is_of_the_methods_that_have_labels_of_an_image(compared, n
     assert done.returncode == 0, done.stderr
     assert support(out, "a") == [(str(label), "2", "1", "right+threshold") for label in (1, 2)]
     assert support(out, NAME[:-4]) == [(str(label), "2", "1", "misses+threshold") for label in (1, 2)]
+
+
+def test_the_consensus_follows_the_methods(compared, nucseg, others, tmp_path):
+    out = OutFolder(tmp_path / "out")
+    shutil.copytree(compared[0], out.path)
+    shutil.copytree(others["right"], out.method("right").labels)
+    assert nucseg("consensus", out.path).returncode == 0
+    assert read_labels(out.consensus_labels / NAME).max() == 3
+
+    for name in ("misses", "too"):
+        shutil.copytree(others["misses"], out.method(name).labels)
+    assert nucseg("compare", out.path).returncode == 0
+    assert read_labels(out.consensus_labels / NAME).max() == 2
+
+    for name in ("right", "misses", "too"):
+        shutil.rmtree(out.method(name).path)
+    alone = nucseg("compare", out.path)
+    assert alone.returncode == 0
+    assert "the consensus is still the old one: " in alone.stderr
 
 
 def test_the_record_is_complete_and_a_rerun_is_byte_identical(compared, nucseg, tmp_path):

@@ -47,6 +47,21 @@ def test_a_run_of_one_method_without_ground_truth_has_a_report(tmp_path: Path) -
         assert absent not in text
 
 
+def test_the_consensus_has_its_picture_and_its_place_in_the_viewer(example: OutFolder) -> None:
+    assert "Consensus" not in words(write_report(example))
+    shutil.copytree(example.method("half").labels, example.consensus_labels)
+
+    page = write_report(example)
+
+    html = page.read_text(encoding="utf-8")
+    tile = re.search(r'<figure class="tile" data-method="consensus of the methods">.*?</figure>', html, re.DOTALL)
+    assert tile is not None
+    assert "<strong>Consensus of the methods</strong>" in tile[0]
+    # Below it, dashed, the ground truth.
+    assert tile[0].count('class="outline"') == tile[0].count('class="outline reference"') == 3
+    assert '<input type="checkbox" value="consensus of the methods" checked>' in html
+
+
 def test_without_the_images_the_outlines_are_shown(example: OutFolder) -> None:
     shutil.rmtree(Path(read_comparison(example)["input"]))
 

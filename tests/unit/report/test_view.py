@@ -22,6 +22,14 @@ def test_the_image_the_truth_and_the_labels_of_each_method_are_shown(example: Ou
     ]
 
 
+def test_the_consensus_is_a_layer_where_there_is_one(example: OutFolder) -> None:
+    shutil.copytree(example.method("half").labels, example.consensus_labels)
+
+    last = layers_of(example, "first.tif")[-1]
+
+    assert last == Layer("consensus of the methods", example.consensus_labels / "first.tif", (0.5, 0.25, 0.25))
+
+
 def test_without_the_image_its_labels_are_shown(example: OutFolder) -> None:
     shutil.rmtree(example.path.parent / "images")
 
