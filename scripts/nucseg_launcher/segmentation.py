@@ -114,6 +114,50 @@ def check_earlier(folder: MethodFolder, names: Sequence[str], resume: bool) -> N
         )
 
 
+def as_before(order: Order) -> Order:
+    """The order with the settings that the results in its folder were made with; unchanged where there are none.
+
+    With any other setting the container would do everything again, and what was finished would be gone.
+
+    Raises
+    ------
+    NucsegError
+        USAGE: a setting that the order names, the weights or nucseg's version are not those of the results.
+    """
+    from nucseg import __version__
+    from nucseg.formats import list_images
+    from nucseg.models import DESCRIPTION
+    from nucseg.params import parse_value
+    from nucseg_launcher.launch import choose_model
+    from nucseg_launcher.record import read_json
+
+    method, folder = order.method, order.out.method(order.method.name)
+    facts = read_json(order.out.run).get("methods", {}).get(method.name)
+    if not facts or not folder.labels.is_dir() or not list_images(folder.labels):
+        return order
+    before = {**facts["params"], **({"model": facts["model"]} if facts["model"] else {})}
+    named = {**order.settings, **({"model": str(order.model)} if order.model else {})}
+    settings = {**before, **named}
+    compared = [
+        (item.name, parse_value(item, before.get(item.name, "")), parse_value(item, named[item.name]))
+        for item in method.parameters
+        if item.name in named
+    ]
+    compared.append(("nucseg", read_json(folder.container_record).get("nucseg", __version__), __version__))
+    model = choose_model(method, settings.pop("model", None), settings)
+    weights = read_json(model / DESCRIPTION).get("sha256") if model else None
+    if weights and facts.get("weights"):
+        compared.append((f"{model}, weights", facts["weights"]["sha256"], weights))
+    for what, earlier, now in compared:
+        if earlier != now:
+            raise NucsegError(
+                f"{folder.path} holds results made with {what} {earlier}, not {now}",
+                f"another output folder, or remove {folder.path} to have them made again",
+                USAGE,
+            )
+    return replace(order, model=model, settings=settings)
+
+
 def segment(engine: Engine, job: Job, out: OutFolder) -> int:
     """Run a prepared job, record it, and tell what came of it.
 
