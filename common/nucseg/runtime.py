@@ -261,7 +261,20 @@ def available_memory(device: str) -> int:
         return machine.available_memory()
     import torch
 
-    return int(torch.cuda.mem_get_info()[0])
+    # What torch keeps for its next tensors is not free to others, but to this process.
+    return int(torch.cuda.mem_get_info()[0]) + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+
+
+def tile_memory(device: str) -> int:
+    """Bytes for one tile: `TILE_MEMORY`, halved as often as the free memory asks for.
+
+    In such coarse steps, because labels can depend on the tiles (a GroupNorm sees a whole tile): small
+    differences of the free memory must not show in the result.
+    """
+    share, memory = MEMORY_SHARE * available_memory(device), TILE_MEMORY
+    while memory > max(1, share):
+        memory //= 2
+    return memory
 
 
 def tile_shape(shape: Shape, bytes_per_voxel: float, multiple: Shape, halo: Shape, device: str) -> Shape:
@@ -286,7 +299,7 @@ def tile_shape(shape: Shape, bytes_per_voxel: float, multiple: Shape, halo: Shap
         Not larger than the padded volume. When memory is too small for any tile with an inner
         part, the smallest there can be.
     """
-    budget = min(TILE_MEMORY, MEMORY_SHARE * available_memory(device)) / bytes_per_voxel
+    budget = tile_memory(device) / bytes_per_voxel
     choices = [_axis_choices(*axis) for axis in zip(shape, multiple, halo, strict=True)]
     plans = [
         (total_z * total_y * total_x, (z, y, x))

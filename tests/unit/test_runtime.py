@@ -138,6 +138,21 @@ def test_tiles_fit_the_memory_and_cover_the_volume(memory, monkeypatch):
         assert 200 * size <= min(0.4 * memory, 2.5e9)
 
 
+def test_tiles_stay_the_same_when_the_free_memory_differs_a_little(monkeypatch):
+    tiles = set()
+    for memory in np.linspace(3.2e9, 6e9, 20):
+        monkeypatch.setattr(runtime, "available_memory", lambda device, memory=memory: int(memory))
+        tiles.add(runtime.tile_shape((256, 1024, 1024), 200.0, (4, 8, 8), (26, 46, 46), "cpu"))
+    assert len(tiles) == 1
+
+
+def test_memory_that_torch_keeps_on_a_gpu_counts_as_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 500)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 200)
+    assert runtime.available_memory("cuda") == 1300
+
+
 def test_a_volume_that_fits_is_one_tile(monkeypatch):
     monkeypatch.setattr(runtime, "available_memory", lambda device: 10**10)
     assert runtime.tile_shape((50, 99, 101), 200.0, (4, 8, 8), (26, 46, 46), "cpu") == (52, 104, 104)
