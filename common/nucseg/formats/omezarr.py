@@ -7,7 +7,7 @@ channel and time point. A folder that bioformats2raw made is read where it holds
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numcodecs.errors import UnknownCodecError
 from zarr.codecs import BloscCodec
 
 from nucseg.errors import NucsegError
+from nucseg.formats.room import check_room
 from nucseg.formats.selection import Selection, select
 from nucseg.formats.voxel_size import micrometres
 from nucseg.volume import Region, Shape
@@ -67,7 +68,7 @@ def read_zarr(path: Path, channel: int, time_point: int) -> tuple[np.ndarray, li
     axes = _axes(multiscale, array.ndim, path)
     selection = select("".join(map(_letter, axes)), array.shape, channel, time_point, path)
     _check_chunks(array, selection, path)
-    return _load(array, selection), list(selection.zyx(_edges(axes, dataset, multiscale)))
+    return _load(array, selection, path), list(selection.zyx(_edges(axes, dataset, multiscale)))
 
 
 def _find_image(path: Path) -> tuple[Mapping[str, Any], zarr.Group]:
@@ -179,8 +180,9 @@ def _check_blosc(chunk: Path, path: Path) -> None:
         raise NucsegError(f"{path.name} is damaged: the end of its chunk {chunk.name} is missing", _COPY_AGAIN)
 
 
-def _load(array: zarr.Array, selection: Selection) -> np.ndarray:
+def _load(array: zarr.Array, selection: Selection, path: Path) -> np.ndarray:
     shape = selection.zyx(array.shape)
+    check_room(prod(shape) * array.dtype.itemsize, path)
     data = np.empty(shape, array.dtype.newbyteorder("="))
     for region in _slabs(shape, selection.zyx(array.shards or array.chunks)):
         data[region] = selection.apply(array, region)

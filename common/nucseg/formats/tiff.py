@@ -5,12 +5,14 @@ Of a file with several image series the first one is read, and a warning is logg
 
 import logging
 import struct
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from tifffile import TiffFile, TiffPageSeries
 
 from nucseg.errors import NucsegError
+from nucseg.formats.room import check_room
 from nucseg.formats.selection import Selection, select
 from nucseg.formats.voxel_size import voxel_size_of
 
@@ -55,7 +57,7 @@ def read_tiff(path: Path, channel: int, time_point: int) -> tuple[np.ndarray, li
         if len(tif.series) > 1:
             _LOGGER.warning("%s holds %d images: only the first, %s, is read", path.name, len(tif.series), series.shape)
         selection = select(series.get_axes(squeeze=False), series.get_shape(squeeze=False), channel, time_point, path)
-        return _load(series, selection), voxel_size_of(tif)
+        return _load(series, selection, path), voxel_size_of(tif)
 
 
 def _check_header(path: Path) -> None:
@@ -70,7 +72,7 @@ def _check_header(path: Path) -> None:
         )
 
 
-def _load(series: TiffPageSeries, selection: Selection) -> np.ndarray:
+def _load(series: TiffPageSeries, selection: Selection, path: Path) -> np.ndarray:
     dtype = np.dtype(series.dtype)
     if series.dataoffset is not None:
         file = series.keyframe.parent
@@ -81,12 +83,15 @@ def _load(series: TiffPageSeries, selection: Selection) -> np.ndarray:
         if data.nbytes <= _MAP_FROM_BYTES:
             data = np.ascontiguousarray(data, dtype)
     elif (numbers := selection.pages(len(series.pages))) is not None:
-        data = np.empty((len(numbers), *selection.plane_shape), dtype)
+        shape = (len(numbers), *selection.plane_shape)
+        check_room(prod(shape) * dtype.itemsize, path)
+        data = np.empty(shape, dtype)
         for z, number in enumerate(numbers):
             page = series.pages[number]
             assert page is not None  # see _check_complete
             data[z] = selection.apply_to_page(page.asarray(), len(series.pages))
     else:
+        check_room(series.nbytes, path)
         data = np.ascontiguousarray(selection.apply(series.asarray().reshape(selection.shape)))
     return data
 
