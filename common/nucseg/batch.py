@@ -208,7 +208,10 @@ class Batch:
             voxel_size=(params.voxel_size_z, params.voxel_size_y, params.voxel_size_x),
         )
         say(f"note: {_geometry(volume, params)}")
-        labels = checked_labels(self.segmenter.segment(volume, params, self.progress), volume.shape)
+        if volume.is_constant:
+            labels = np.zeros(volume.shape, np.uint16)
+        else:
+            labels = checked_labels(self.segmenter.segment(volume, params, self.progress), volume.shape)
         write_labels(self.request.out_dir / label_name(image), labels, volume.voxel_size)
         facts: dict[str, Any] = {
             "sha256": content_sha256(image),

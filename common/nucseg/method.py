@@ -62,6 +62,8 @@ class Segmenter(Protocol):
     def segment(self, volume: Volume, params: Any, progress: Report) -> np.ndarray:
         """Label image of the volume's shape, any integer type, 0 for background.
 
+        The volume is not of one intensity throughout.
+
         Raises
         ------
         NucsegError

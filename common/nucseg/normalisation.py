@@ -38,6 +38,32 @@ def percentile_range(data: np.ndarray, low: float, high: float) -> tuple[float, 
     return _from_histogram(cumulative, smallest, low), _from_histogram(cumulative, smallest, high)
 
 
+def intensity_limits(data: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """The intensities that become 0 and 1: two percentiles, or minimum and maximum where these are equal.
+
+    They are in sparse images with a constant background: 99 % of the voxels may have its value.
+
+    Parameters
+    ----------
+    data, low, high
+        As for `percentile_range`.
+
+    Returns
+    -------
+    tuple of float
+        Equal only where all voxels are.
+
+    Examples
+    --------
+    >>> sparse = np.zeros((10, 10, 10), np.uint8)
+    >>> sparse[0, 0, 0] = 9
+    >>> percentile_range(sparse, 1, 99.8), intensity_limits(sparse, 1, 99.8)
+    ((0.0, 0.0), (0.0, 9.0))
+    """
+    lower, upper = percentile_range(data, low, high)
+    return (lower, upper) if lower < upper else (float(data.min()), float(data.max()))
+
+
 def normalise(block: np.ndarray, low: float, high: float) -> np.ndarray:
     """Map `low` to 0 and `high` to 1, in place.
 
@@ -49,7 +75,7 @@ def normalise(block: np.ndarray, low: float, high: float) -> np.ndarray:
     block : numpy.ndarray
         float32, any shape. It is overwritten.
     low, high : float
-        Intensities, as from `percentile_range`.
+        Intensities, as from `intensity_limits`.
 
     Returns
     -------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nucseg.atomic import atomic_path
+from nucseg.normalisation import intensity_limits
 from nucseg.volume import Volume
 
 if TYPE_CHECKING:
@@ -114,9 +115,7 @@ def _display_size(section: _Section, volume: Volume) -> tuple[tuple[int, int], f
 
 def _stretched(raw: np.ndarray) -> np.ndarray:
     """Intensities as 0 to 255, float32, not yet clipped."""
-    low, high = np.percentile(raw, (0.5, 99.8))
-    if high <= low:
-        low, high = float(raw.min()), float(raw.max())
+    low, high = intensity_limits(raw, 0.5, 99.8)
     return np.float32(255) * ((raw - np.float32(low)) / np.float32(max(high - low, 1e-20))).clip(0, 1)
 
 

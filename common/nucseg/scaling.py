@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nucseg.method import Report
-from nucseg.normalisation import normalise, percentile_range
+from nucseg.normalisation import intensity_limits, normalise
 from nucseg.progress import say
 from nucseg.resampling import Resampler, resample_labels
 from nucseg.volume import Region, Shape, Triple, Volume
@@ -170,7 +170,7 @@ def fit_view(
         probabilities (n,) of the nuclei that the network finds there.
     progress : Report
     """
-    limits = percentile_range(volume.data, *declared["percentiles"])
+    limits = intensity_limits(volume.data, *declared["percentiles"])
     zoom = choose_zoom(volume, declared, diameter)
     if diameter and "nucleus_diameter_voxels" not in declared:
         say("warning: the model doesn't say which diameter it was trained at: --nucleus_diameter has no effect")

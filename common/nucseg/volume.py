@@ -33,3 +33,9 @@ class Volume:
         """Number of voxels along Z, Y and X."""
         z, y, x = self.data.shape
         return z, y, x
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all voxels have the same intensity."""
+        first = self.data[0, 0, 0]
+        return all(bool((plane == first).all()) for plane in self.data)

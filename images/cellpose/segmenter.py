@@ -12,7 +12,7 @@ from cellpose import models, transforms
 from images.cellpose.method import CellposeParams
 from images.cellpose.model_file import State, build, load_any
 from nucseg.method import Report
-from nucseg.normalisation import percentile_range
+from nucseg.normalisation import intensity_limits, percentile_range
 from nucseg.planes import PlaneNetwork, count_tiles, least_voxels, nucleus_diameter, plane_geometry, seen_shape
 from nucseg.runtime import compile_network
 from nucseg.volume import Volume
@@ -52,9 +52,10 @@ class CellposeSegmenter:
     def segment(self, volume: Volume, params: CellposeParams, progress: Report) -> np.ndarray:
         """Labels of a volume; see `nucseg.method.Segmenter`."""
         own = self.info["input"].get("percentiles")
-        limits = percentile_range(volume.data, *(own or UPSTREAM_PERCENTILES))
-        if not limits[1] > limits[0]:
-            return np.zeros(volume.shape, np.uint16)
+        percentiles = own or UPSTREAM_PERCENTILES
+        limits = intensity_limits(volume.data, *percentiles)
+        # Upstream, which takes them of a sample of the voxels, would see nothing where its percentiles are equal.
+        given = own or limits != percentile_range(volume.data, *percentiles)
         wanted = float(self.upstream.diam_mean)
         measured = nucleus_diameter(volume, params.nucleus_diameter, wanted, limits, self.section, progress)
         diameter, anisotropy = plane_geometry(volume, measured, params.anisotropy)
@@ -62,7 +63,7 @@ class CellposeSegmenter:
         settings = {
             "diameter": diameter,
             # One row per channel: the second one is empty, and stays so.
-            "normalize": {"normalize": True, "lowhigh": [limits, (0, 1)] if own else None},
+            "normalize": {"normalize": True, "lowhigh": [limits, (0, 1)] if given else None},
             "cellprob_threshold": params.cellprob_thresh + self.info.get("thresholds", {}).get("cellprob", 0.0),
             "min_size": params.min_size or least_voxels(volume, measured),
         }

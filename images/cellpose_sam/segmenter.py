@@ -13,7 +13,7 @@ from images.cellpose_sam.method import HINT, CellposeSamParams
 from images.cellpose_sam.upstream import import_models
 from nucseg.errors import USAGE, NucsegError
 from nucseg.method import Report
-from nucseg.normalisation import percentile_range
+from nucseg.normalisation import intensity_limits, percentile_range
 from nucseg.planes import (
     PlaneNetwork,
     count_tiles,
@@ -85,16 +85,16 @@ class CellposeSamSegmenter:
 
     def segment(self, volume: Volume, params: CellposeSamParams, progress: Report) -> np.ndarray:
         """Labels of a volume; see `nucseg.method.Segmenter`."""
-        limits = percentile_range(volume.data, *PERCENTILES)
-        if not limits[1] > limits[0]:
-            return np.zeros(volume.shape, np.uint16)
+        limits = intensity_limits(volume.data, *PERCENTILES)
+        # Upstream, which takes them of a sample of the voxels, would see nothing where its percentiles are equal.
+        given = limits != percentile_range(volume.data, *PERCENTILES)
         measured = nucleus_diameter(volume, params.nucleus_diameter, DIAMETER, limits, self.section, progress)
         diameter, anisotropy = plane_geometry(volume, measured, params.anisotropy)
         seen = seen_shape(volume.shape, DIAMETER / diameter, anisotropy)
         settings = {
             "batch_size": self.batch,
             "diameter": diameter,
-            "normalize": {"normalize": True},
+            "normalize": {"normalize": True, "lowhigh": limits if given else None},
             "cellprob_threshold": params.cellprob_thresh,
             "min_size": params.min_size or least_voxels(volume, measured),
         }

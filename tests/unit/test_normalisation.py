@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from csbdeep.utils import normalize_mi_ma
 
-from nucseg.normalisation import normalise, percentile_range
+from nucseg.normalisation import intensity_limits, normalise, percentile_range
 
 PERCENTILES = [(0, 100), (1, 99.8), (3, 97.5), (33.3, 50), (0.01, 99.99)]
 
@@ -40,6 +40,19 @@ def test_a_memory_map_is_counted_in_slabs(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_constant_volume() -> None:
     assert percentile_range(np.full((2, 3, 4), 7, np.uint16), 1, 99.8) == (7.0, 7.0)
     assert not normalise(np.full((2, 3, 4), 7, np.float32), 7.0, 7.0).any()
+
+
+@pytest.mark.parametrize("background", [0, 100])
+def test_nuclei_on_a_constant_background_keep_their_contrast(background: int) -> None:
+    data = np.full((20, 20, 20), background, np.uint16)
+    data[5:7, 5:7, 5:7] += np.arange(8, dtype=np.uint16).reshape(2, 2, 2) + 50
+    assert percentile_range(data, 1, 99.8) == (background, background)
+    assert intensity_limits(data, 1, 99.8) == (background, background + 57)
+
+
+def test_limits_of_ordinary_images_are_the_percentiles() -> None:
+    data = np.random.default_rng(4).poisson(9, (10, 20, 30)).astype(np.uint16)
+    assert intensity_limits(data, 1, 99.8) == percentile_range(data, 1, 99.8)
 
 
 def test_normalise_computes_as_csbdeep(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nucseg.scaling import LOOK, View, busiest_window, choose_zoom, isotropic, measure_diameter, zoom_to_diameter
+from nucseg.scaling import (
+    LOOK,
+    View,
+    busiest_window,
+    choose_zoom,
+    fit_view,
+    isotropic,
+    measure_diameter,
+    zoom_to_diameter,
+)
 from nucseg.volume import Volume
 
 
@@ -36,6 +45,15 @@ def test_blocks_of_a_zoomed_view_equal_the_whole():
     view = View(volume_of(data), (2.1, 0.7, 0.7), (3.0, 250.0))
     whole = view.read(tuple(slice(0, n) for n in view.shape))
     assert np.array_equal(view.read((slice(5, 20), slice(3, 9), slice(11, 21))), whole[5:20, 3:9, 11:21])
+
+
+def test_a_network_sees_a_sparse_image_from_0_to_1():
+    data = np.full((20, 30, 40), 100, np.uint16)
+    data[8:12, 8:12, 8:12] = 900
+    declared = {"percentiles": [1, 99.8]}
+    view = fit_view(volume_of(data), declared, 0.0, lambda view: (np.empty(0), np.empty(0)), lambda done, text: None)
+    seen = view.read(tuple(slice(0, n) for n in view.shape))
+    assert np.unique(seen).tolist() == [0, 1]
 
 
 def test_points_and_labels_come_back_to_the_source():

@@ -7,7 +7,7 @@ import numpy as np
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.formats import image_stem, list_images, read_labels, read_volume
-from nucseg.normalisation import percentile_range
+from nucseg.normalisation import intensity_limits
 from nucseg.scaling import isotropic, zoom_to_diameter
 from nucseg.volume import Volume
 
@@ -117,7 +117,7 @@ def make_pair(volume: Volume, labels: np.ndarray, percentiles: tuple[float, floa
     unit = isotropic(volume)
     stretch = float(np.prod(volume.voxel_size)) / unit**3 if volume.voxel_size else 1.0
     diameter = float(np.median(np.cbrt(6 / np.pi * voxels * stretch)))
-    limits = percentile_range(volume.data, *percentiles)
+    limits = intensity_limits(volume.data, *percentiles)
     if limits[0] == limits[1]:
         raise NucsegError(f"the image has the same intensity, {limits[0]:g}, everywhere")
     return Pair(volume, labels, limits, centres, diameter, _notes(labels, [number for number, _ in boxes]))

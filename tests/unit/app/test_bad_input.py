@@ -57,6 +57,13 @@ def test_a_bug_in_the_method_is_one_failed_image_with_a_traceback_on_stderr(fold
     assert "Traceback" not in shown.out
 
 
+def test_an_image_of_one_intensity_has_no_nuclei_whatever_the_method_makes_of_it(folders):
+    tifffile.imwrite(folders[0] / "flat.tif", np.full((8, 32, 32), 7, np.uint16))
+    assert run(folders, "--fault=shape") == 1
+    assert status(folders[1]) == {"a.tif": "failed", "b (2) µ.tif": "failed", "flat.tif": "done"}
+    assert not tifffile.imread(folders[1] / "flat.tif").any()
+
+
 def test_two_images_of_one_name_fail_both(folders):
     write_image(folders[0] / "a.ome.tif")
     write_image(folders[0] / "a.tiff")

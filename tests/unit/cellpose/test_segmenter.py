@@ -134,10 +134,16 @@ def test_a_volume_of_two_slices(model_file):
     assert segmenter.segment(Volume(data, None, Path("a.tif")), params, lambda f, t: None).shape == data.shape
 
 
-def test_empty_volume_has_no_nuclei(model_file):
-    segmenter, params = load(model_file)
-    volume = Volume(np.full(SHAPE, 7, np.uint8), None, Path("a.tif"))
-    assert not segmenter.segment(volume, params, lambda f, t: None).any()
+def test_nuclei_on_a_constant_background_are_seen_from_0_to_1(model_file):
+    data = np.full(SHAPE, 7, np.uint8)
+    data[4:6, 20:28, 20:28] = 200
+    segmenter, params = load(model_file, nucleus_diameter=20.0)
+    seen = []
+    run = segmenter.network.run
+    segmenter.network.run = lambda x: (seen.append(x.clone()), run(x))[1]
+    segmenter.segment(Volume(data, None, Path("a.tif")), params, lambda f, t: None)
+    assert max(float(batch[:, 0].max()) for batch in seen) == pytest.approx(1, abs=0.01)
+    assert min(float(batch[:, 0].min()) for batch in seen) == pytest.approx(0, abs=0.01)
 
 
 def test_too_large_a_diameter(model_file, volume):

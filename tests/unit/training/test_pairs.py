@@ -40,6 +40,13 @@ def test_a_pair_knows_the_size_of_its_nuclei(folders):
     assert sorted(pair.centres.tolist()) == [[7.5, 7.5, 7.5], [7.5, 15.5, 7.5]]
 
 
+def test_a_pair_of_few_nuclei_on_a_constant_background_is_fit(folders):
+    labels = np.zeros((20, 30, 30), np.int32)
+    labels[4:7, 4:7, 4:7] = 1
+    write(folders, "a.tif", labels, np.where(labels > 0, 300, 5).astype(np.uint16))
+    assert [pair.range for pair in find_pairs(*folders)] == [(5.0, 300.0)]
+
+
 def test_every_unfit_pair_is_named_at_once(folders):
     write(folders, "good.tif", nuclei())
     write(folders, "empty.tif", np.zeros((20, 30, 30), np.int32))

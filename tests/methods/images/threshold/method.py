@@ -37,8 +37,6 @@ class ThresholdSegmenter:
         if params.fault in ("shape", "float"):
             return np.zeros((1, 1, 1), int) if params.fault == "shape" else np.zeros(volume.shape, np.float32)
         self._fault(params.fault, volume.source.name, progress)
-        if volume.data.min() == volume.data.max():
-            return np.zeros(volume.shape, np.uint16)
         progress(0.5, "blur")
         blurred = ndimage.gaussian_filter(volume.data.astype(np.float32), params.sigma or self.sigma)
         structure = ndimage.generate_binary_structure(3, 1 if params.connectivity == "face" else 3)
