@@ -36,10 +36,10 @@ class StarDistParams(CommonParams):
         maximum=1.0,
     )
     max_candidates: int = parameter(
-        2000000,
+        0,
         "Most candidates",
-        "Candidates from which on the model is taken for unsuitable to the image.",
-        minimum=1,
+        "Candidates from which on the model is taken for unsuitable to the image; 0 goes by the size of the volume.",
+        minimum=0,
     )
 
 

@@ -8,6 +8,7 @@ suppression sees all of them at once, so that tiles leave no seams. Source of th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +29,16 @@ BORDER = 2
 LEAST_DISTANCE = 1e-3
 """Distances are clipped to this, as upstream does, because qhull fails on flat polyhedra."""
 
-MAX_CANDIDATES = 2_000_000
+FEW = 2_000_000
+"""So many candidates are never too many: choosing among them takes minutes."""
+
+SUITABLE = 1 / 3
+"""Most candidates per position of the grid where a model suits an image.
+
+Probability is the distance to the nucleus' border as part of the largest one: in balls that fill 60 % of the
+volume, 20 % of the positions are above 0.3. The general model gives 2 to 9 % on real volumes, at up to twice or
+down to half their scale.
+"""
 
 
 class NetworkView(Readable, Protocol):
@@ -84,7 +94,7 @@ def predict_labels(
     config: StarDistConfig,
     thresholds: Mapping[str, float],
     tile_shape: Shape | None = None,
-    max_candidates: int = MAX_CANDIDATES,
+    max_candidates: int = 0,
     progress: Report = lambda fraction, text: None,
 ) -> np.ndarray:
     """Segment a volume.
@@ -103,7 +113,7 @@ def predict_labels(
     tile_shape : tuple of int or None
         The largest shape the network may get at once, ZYX; None gives it the whole volume.
     max_candidates : int
-        With more the model is taken for unsuitable.
+        With more the model is taken for unsuitable; 0 takes `most_candidates`.
     progress : callable
         Gets the fraction done and a text.
 
@@ -130,7 +140,7 @@ def predict_polyhedra(
     config: StarDistConfig,
     thresholds: Mapping[str, float],
     tile_shape: Shape | None = None,
-    max_candidates: int = MAX_CANDIDATES,
+    max_candidates: int = 0,
     progress: Report = lambda fraction, text: None,
 ) -> Polyhedra:
     """The nuclei as polyhedra, in decreasing probability; arguments as for `predict_labels`."""
@@ -163,7 +173,7 @@ def predict_candidates(
     config: StarDistConfig,
     prob_thresh: float,
     tiles: Sequence[Tile],
-    max_candidates: int = MAX_CANDIDATES,
+    max_candidates: int = 0,
     progress: Report = lambda fraction, text: None,
 ) -> Polyhedra:
     """All positions of the grid whose probability is above the threshold, in raster order.
@@ -176,16 +186,16 @@ def predict_candidates(
     Raises
     ------
     NucsegError
-        More than `max_candidates`; values that are not numbers; polyhedra that exceed the volume.
+        Too many candidates; values that are not numbers; polyhedra that exceed the volume.
     """
     found: list[Polyhedra] = []
-    count = 0
+    count, limit = 0, max_candidates or most_candidates(view.shape, config.grid)
     for i, tile in enumerate(tiles):
         progress(i / len(tiles), f"tile {i + 1}/{len(tiles)}")
         found.append(_candidates_in_tile(network, view, config, prob_thresh, tile))
         count += len(found[-1])
-        if count > max_candidates:
-            raise _too_many(count, max_candidates, prob_thresh, i + 1, len(tiles))
+        if count > limit:
+            raise _too_many(count, limit, prob_thresh, i + 1, len(tiles))
     all_of = Polyhedra(
         np.concatenate([part.points for part in found]),
         np.concatenate([part.prob for part in found]),
@@ -194,6 +204,17 @@ def predict_candidates(
     )
     # Equal probabilities are ordered by place in the list, which must not depend on the tiles.
     return all_of if len(tiles) == 1 else all_of[np.lexsort(all_of.points.T[::-1])]
+
+
+def most_candidates(shape: Shape, grid: Shape) -> int:
+    """Candidates from which on a model doesn't suit a volume.
+
+    Examples
+    --------
+    >>> most_candidates((100, 100, 100), (2, 2, 2)), most_candidates((600, 2000, 2000), (2, 2, 2))
+    (2000000, 100000000)
+    """
+    return max(FEW, int(SUITABLE * prod(-(-n // step) for n, step in zip(shape, grid, strict=True))))
 
 
 def render_labels(polyhedra: Polyhedra, view: NetworkView, config: StarDistConfig) -> np.ndarray:

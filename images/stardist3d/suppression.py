@@ -33,7 +33,10 @@ STEP = 200
 """Candidates between two reports."""
 
 PATIENCE = 3600.0
-"""Seconds that the rest may take, at the pace so far."""
+"""Seconds that the rest may always take, at the pace so far."""
+
+PATIENCE_PER_CANDIDATE = 0.005
+"""Seconds by which it may take longer in large volumes: 0.0001 to 0.001 each is what those of a model that suits take."""
 
 FIRST_LOOK = 60.0
 """Seconds after which the pace is looked at."""
@@ -71,7 +74,7 @@ def suppress(
     Raises
     ------
     NucsegError
-        Polyhedra too large to handle; or the rest would take longer than an hour.
+        Polyhedra too large to handle; or the rest would take hours.
     """
     # Twice, as upstream: its order of equal probabilities is part of the result.
     first = np.argsort(prob)[::-1]
@@ -271,7 +274,7 @@ def _common_boxes(boxes: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 def _check_pace(elapsed: float, done: float, n: int) -> None:
     remaining = elapsed * (1 - done) / max(done, 1e-6)
-    if elapsed > FIRST_LOOK and remaining > PATIENCE:
+    if elapsed > FIRST_LOOK and remaining > max(PATIENCE, PATIENCE_PER_CANDIDATE * n):
         raise NucsegError(
             f"choosing among {n:,} candidates for nuclei would take about {remaining / 3600:.0f} hours more: their "
             "shapes are erratic, so the model doesn't suit this image, or its scale",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from images.stardist3d import prediction
 from images.stardist3d.config import StarDistConfig
 from images.stardist3d.network import StarDist3D
 from images.stardist3d.prediction import (
@@ -125,6 +126,14 @@ def test_too_many_candidates_stop_early_with_a_remedy():
         )
     assert "--max_candidates" in caught.value.hint
     assert len(seen) < 4
+
+
+def test_candidates_are_too_many_by_their_share_of_the_volume(monkeypatch):
+    monkeypatch.setattr(prediction, "FEW", 10)
+    few = (np.random.default_rng(0).random((16, 24, 28)) < 0.2).astype(np.float32)
+    assert len(candidates(few)) > 10
+    with pytest.raises(NucsegError, match="the model doesn't suit"):
+        candidates(few + 1)
 
 
 @pytest.mark.parametrize("output", [0, 1])

@@ -94,9 +94,12 @@ def test_no_candidates_and_one():
     assert suppress(points[:1], dist[:1], prob[:1], rays, 0.4).tolist() == [0]
 
 
-def test_hours_of_suppression_are_refused(monkeypatch):
+def test_hours_of_suppression_are_refused_unless_there_are_many_candidates(monkeypatch):
     monkeypatch.setattr(suppression, "FIRST_LOOK", -1.0)
     monkeypatch.setattr(suppression, "PATIENCE", 0.0)
     rays = Rays_GoldenSpiral(32)
+    monkeypatch.setattr(suppression, "PATIENCE_PER_CANDIDATE", 1e6)
+    assert len(suppress(*crowd(rays, 100), rays, 0.4))
+    monkeypatch.setattr(suppression, "PATIENCE_PER_CANDIDATE", 0.0)
     with pytest.raises(NucsegError, match="hours"):
         suppress(*crowd(rays, 100), rays, 0.4)
