@@ -36,7 +36,7 @@ PATIENCE = 3600.0
 """Seconds that the rest may always take, at the pace so far."""
 
 PATIENCE_PER_CANDIDATE = 0.005
-"""Seconds by which it may take longer in large volumes: 0.0001 to 0.001 each is what those of a model that suits take."""
+"""Seconds that it may take in volumes of many candidates; where the model suits, one takes 0.0001 to 0.001."""
 
 FIRST_LOOK = 60.0
 """Seconds after which the pace is looked at."""
