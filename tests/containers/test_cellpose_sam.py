@@ -20,6 +20,27 @@ torch.manual_seed(0)
 CPSAM(dtype=torch.float32).save_model("/out/cpsam_v2")
 """
 
+SPARSE = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+sys.path.insert(0, "/opt/nucseg")
+from images.cellpose_sam.method import METHOD, CellposeSamParams
+from nucseg.volume import Volume
+model, seen = "/model/cpsam_v2", []
+params = CellposeSamParams(model=model, nucleus_diameter=30.0)
+segmenter = METHOD.load(Path(model), params, "cpu")
+def run(x):
+    seen.extend([float(x.min()), float(x.max())])
+    return torch.zeros(len(x), segmenter.network.nout, *x.shape[-2:])
+segmenter.network.run = run
+data = np.full((6, 40, 40), 7, np.uint8)
+data[2:4, 10:15, 10:15] = 200
+segmenter.segment(Volume(data, None, Path("a.tif")), params, lambda fraction, text: None)
+print("seen from", min(seen), "to", max(seen))
+"""
+
 
 @pytest.fixture(scope="module")
 def image() -> Image:
@@ -45,6 +66,10 @@ def test_a_file_of_weights_is_run(image: Image, weights: Path, tmp_path: Path) -
     assert done.code == 0, done.out + done.err
     assert tifffile.imread(out / "a.tif").shape == (2, 2, 2)
     assert record(out)["a.tif"]["status"] == "done"
+
+
+def test_nuclei_on_a_constant_background_are_seen_from_0_to_1(image: Image, weights: Path) -> None:
+    assert "seen from 0.0 to 1.0" in image.python(SPARSE, mounts=[f"{weights}:/model/cpsam_v2:ro"])
 
 
 def test_a_file_of_other_weights_is_refused(image: Image, tmp_path: Path) -> None:
