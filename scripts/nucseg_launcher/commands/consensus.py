@@ -1,6 +1,7 @@
 """``nucseg consensus``: the nuclei that the majority of methods supports."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.report import write_report
 
     out = OutFolder(existing_folder("the output folder", args.output))
-    for image, (nuclei, disputed) in write_consensus(out).items():
+    counts, warnings = write_consensus(out)
+    for text in warnings:
+        say(f"warning: {text}", sys.stderr)
+    for image, (nuclei, disputed) in counts.items():
         say(f"{image}: {nuclei} nuclei of the majority, {disputed} that only a minority has")
     say(f"  labels   {out.consensus_labels}\n  support  {out.consensus_support}")
     if out.comparison.exists():

@@ -1,6 +1,5 @@
 """The consensus of an output folder: label images and tables of support."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +12,11 @@ from nucseg.formats import image_stem, write_labels
 from nucseg_launcher.comparison.sources import images_of, sources_of
 from nucseg_launcher.comparison.volumes import label_files, voxel_size_of
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
 from nucseg_launcher.record import write_text
 from nucseg_launcher.units import count_text
 
 
-def write_consensus(out: OutFolder) -> dict[str, tuple[int, int]]:
+def write_consensus(out: OutFolder) -> tuple[dict[str, tuple[int, int]], list[str]]:
     """Write ``consensus/labels/<image>.tif`` and ``consensus/support/<image>.csv`` for each image.
 
     The columns of a table are ``label``, ``support`` (how many methods have the nucleus), ``share`` (of those that have
@@ -26,8 +24,10 @@ def write_consensus(out: OutFolder) -> dict[str, tuple[int, int]]:
 
     Returns
     -------
-    dict
+    counts : dict
         Per image, the number of nuclei of the majority, and of those that only a minority has.
+    warnings : list of str
+        What had to be left out.
 
     Raises
     ------
@@ -44,13 +44,12 @@ def write_consensus(out: OutFolder) -> dict[str, tuple[int, int]]:
     labels, support = out.consensus_labels, out.consensus_support
     for folder in (labels, support):
         folder.mkdir(parents=True, exist_ok=True)
-    counts = {}
+    counts, warnings = {}, []
     for image in images_of(sources):
-        files, warnings = label_files(image, sources)
-        for text in warnings:
-            say(f"warning: {text}", sys.stderr)
+        files, left_out = label_files(image, sources)
+        warnings += left_out
         if len(files) < 2:
-            say(f"warning: {image} has no consensus: fewer than two methods have labels of it", sys.stderr)
+            warnings.append(f"{image} has no consensus: fewer than two methods have labels of it")
             continue
         images = list(files.values())
         groups = group_objects(overlap_tables(images), len(images))
@@ -59,7 +58,7 @@ def write_consensus(out: OutFolder) -> dict[str, tuple[int, int]]:
         write_labels(target, drawn.labels, voxel_size_of(image, sources, files))
         write_text(support / f"{image_stem(Path(image))}.csv", _table(groups, drawn, list(files)))
         counts[image] = (len(drawn.group), len(groups.labels) - len(drawn.group))
-    return counts
+    return counts, warnings
 
 
 def _table(groups: Groups, drawn: Consensus, names: Sequence[str]) -> str:

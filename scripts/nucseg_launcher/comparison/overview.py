@@ -30,13 +30,14 @@ def write_overview(
     from nucseg_launcher.report import write_report
 
     content = write_comparison(out, gt_dir, also or {})
-    for text in content["warnings"]:
-        say(f"warning: {text}", sys.stderr)
+    warnings = list(content["warnings"])
     if out.consensus.is_dir():
         # Once it was asked for (`nucseg consensus`), it follows what the methods find.
         try:
-            write_consensus(out)
+            warnings += write_consensus(out)[1]
         except NucsegError as error:
-            say(f"warning: the consensus is still the old one: {error}", sys.stderr)
+            warnings.append(f"the consensus is still the old one: {error}")
+    for text in dict.fromkeys(warnings):
+        say(f"warning: {text}", sys.stderr)
     say(f"  {'report':13} {write_report(out)}")
     return content
