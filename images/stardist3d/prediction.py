@@ -36,7 +36,7 @@ SUITABLE = 1 / 3
 """Most candidates per position of the grid where a model suits an image.
 
 Probability is the distance to the nucleus' border as part of the largest one: in balls that fill 60 % of the
-volume, 20 % of the positions are above 0.3. The general model gives 2 to 9 % on real volumes, at up to twice or
+volume, 20 % of the positions are above 0.3. The general model gives 2 to 10 % on real volumes, at up to twice or
 down to half their scale.
 """
 
