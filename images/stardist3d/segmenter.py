@@ -58,7 +58,7 @@ class StarDistSegmenter:
         view = fit_view(volume, self.info["input"], params.nucleus_diameter, self.look, progress)
         own = self.info["thresholds"]
         thresholds = {"prob": params.prob_thresh or own["prob"], "nms": params.nms_thresh or own["nms"]}
-        tile = self._tile(view.shape)
+        tile = self.tile(view.shape)
         return predict_labels(self.network, view, self.config, thresholds, tile, params.max_candidates, progress)
 
     def look(self, view: View) -> Sizes:
@@ -69,8 +69,9 @@ class StarDistSegmenter:
     def polyhedra(self, view: View, prob: float) -> Polyhedra:
         """Nuclei of a view above a probability."""
         thresholds = {"prob": prob, "nms": self.info["thresholds"]["nms"]}
-        return predict_polyhedra(self.network, view, self.config, thresholds, self._tile(view.shape))
+        return predict_polyhedra(self.network, view, self.config, thresholds, self.tile(view.shape))
 
-    def _tile(self, shape: Shape) -> Shape:
+    def tile(self, shape: Shape) -> Shape:
+        """The largest part of a view of this shape that the network is given at once."""
         config = self.config
         return tile_shape(shape, self.network.bytes_per_voxel, config.divisor, config.receptive_field, self.device)

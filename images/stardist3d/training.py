@@ -13,7 +13,7 @@ from images.stardist3d.method import StarDistParams, StarDistTrainParams
 from images.stardist3d.network import StarDist3D
 from images.stardist3d.segmenter import StarDistSegmenter, build, load_any
 from images.stardist3d.tuning import tune_thresholds
-from nucseg.runtime import Network, compile_network
+from nucseg.runtime import compile_network
 from nucseg.training.job import TrainingJob
 from nucseg.training.loop import Sample
 from nucseg.training.pairs import PERCENTILES, Pair
@@ -114,15 +114,13 @@ class StarDistLearner:
         """With thresholds in the middle of those that are tuned."""
         declared = {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.diameter}
         info = {"input": declared, "thresholds": {"prob": 0.5, "nms": 0.4}}
-        return StarDistSegmenter(self._compiled(state), self.network, info, self.device), StarDistParams()
+        module = build(self.network, {key: value.numpy() for key, value in state.items()})
+        network = compile_network(module, self.device, exact=False)
+        return StarDistSegmenter(network, self.network, info, self.device), StarDistParams()
 
     def tune(self, state: State, pairs: Sequence[Pair]) -> dict[str, float]:
         """`tune_thresholds`."""
-        return tune_thresholds(self._compiled(state), self.network, pairs, self.diameter)
-
-    def _compiled(self, state: State) -> Network:
-        weights = {key: value.numpy() for key, value in state.items()}
-        return compile_network(build(self.network, weights), self.device, exact=False)
+        return tune_thresholds(self.segmenter(state)[0], pairs)
 
 
 def train(job: TrainingJob) -> None:

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from images.stardist3d.config import StarDistConfig
-from images.stardist3d.prediction import Network, predict_polyhedra, render_labels
+from images.stardist3d.prediction import predict_candidates, render_labels
+from images.stardist3d.segmenter import StarDistSegmenter
+from images.stardist3d.suppression import suppress
+from nucseg.errors import NucsegError
 from nucseg.metrics.matching import match_table
 from nucseg.metrics.overlap import overlap_table
+from nucseg.progress import say
 from nucseg.scaling import View, zoom_to_diameter
+from nucseg.tiling import plan_tiles
 from nucseg.training.pairs import Pair
 
 PROB = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -16,20 +20,15 @@ NMS = (0.3, 0.4, 0.5)
 IOU = (0.3, 0.5, 0.7)
 
 
-def tune_thresholds(
-    network: Network, config: StarDistConfig, pairs: Sequence[Pair], diameter: float
-) -> dict[str, float]:
+def tune_thresholds(segmenter: StarDistSegmenter, pairs: Sequence[Pair]) -> dict[str, float]:
     """Thresholds of probability and overlap with the best mean F1 over the pairs and `IOU`.
 
     Parameters
     ----------
-    network : callable
-        As for `predict_polyhedra`.
-    config : StarDistConfig
+    segmenter : StarDistSegmenter
+        Its own thresholds count where none can be tuned.
     pairs : sequence of Pair
-        Volumes that the network was not trained on.
-    diameter : float
-        Voxels across a nucleus at which the network sees them; 0 takes the volumes as they are.
+        Volumes that the network was not trained on. One that can't be segmented scores 0.
 
     Returns
     -------
@@ -37,15 +36,31 @@ def tune_thresholds(
         "prob" and "nms".
     """
     scores = np.zeros((len(PROB), len(NMS)))
+    failed = 0
     for pair in pairs:
-        zoom = zoom_to_diameter(pair.volume, pair.diameter, diameter) if diameter else (1.0, 1.0, 1.0)
-        view = View(pair.volume, zoom, pair.range)
-        for j, nms in enumerate(NMS):
-            nuclei = predict_polyhedra(network, view, config, {"prob": PROB[0], "nms": nms})
-            # A less probable candidate never suppresses a more probable one, so this equals a run at `prob`.
-            for i, prob in enumerate(PROB):
-                labels = render_labels(nuclei[nuclei.prob > prob], view, config)
-                matchings = match_table(overlap_table(pair.labels, labels), IOU)
-                scores[i, j] += np.mean([matching.f1 for matching in matchings])
+        try:
+            scores += _f1(segmenter, pair)
+        except NucsegError as error:
+            failed += 1
+            say(f"warning: {pair.volume.source.name} doesn't count in the thresholds: {error.cause}")
+    if failed == len(pairs):
+        return dict(segmenter.info["thresholds"])
     best = np.unravel_index(scores.argmax(), scores.shape)
     return {"prob": PROB[best[0]], "nms": NMS[best[1]]}
+
+
+def _f1(segmenter: StarDistSegmenter, pair: Pair) -> np.ndarray:
+    """Mean F1 over `IOU` on one volume for each of `PROB` and `NMS`, at the network's scale."""
+    config, wanted = segmenter.config, segmenter.info["input"]["nucleus_diameter_voxels"]
+    view = View(pair.volume, zoom_to_diameter(pair.volume, pair.diameter, wanted), pair.range)
+    tiles = plan_tiles(view.shape, segmenter.tile(view.shape), config.receptive_field, config.divisor)
+    candidates = predict_candidates(segmenter.network, view, config, PROB[0], tiles)
+    scores = np.zeros((len(PROB), len(NMS)))
+    for j, nms in enumerate(NMS):
+        order = suppress(candidates.points, candidates.dist, candidates.prob, config.rays(), nms)
+        nuclei = candidates[order]
+        # A less probable candidate never suppresses a more probable one, so this equals a run at `prob`.
+        for i, prob in enumerate(PROB):
+            labels = render_labels(nuclei[nuclei.prob > prob], view, config)
+            scores[i, j] = np.mean([found.f1 for found in match_table(overlap_table(pair.labels, labels), IOU)])
+    return scores
