@@ -6,7 +6,7 @@ from typing import Any
 from nucseg.cli import Train
 from nucseg.environment import pick_device
 from nucseg.errors import USAGE, NucsegError
-from nucseg.folders import check_apart, check_inputs, find_ground_truth, find_images, prepare_output
+from nucseg.folders import check_apart, check_inputs, prepare_output
 from nucseg.method import Method, method_folder
 from nucseg.models import resolve_model
 from nucseg.progress import Progress, say
@@ -52,7 +52,6 @@ def train_model(request: Train, method: Method) -> int:
 
 def _pairs(images: Path, labels: Path, params: Any) -> list[Pair]:
     """The pairs of two folders, what is odd about them said; an unfit one is an error."""
-    find_ground_truth(labels, find_images(images)[0])
     pairs = find_pairs(images, labels)
     for pair in pairs:
         for note in (*pair.notes, oversized(pair, params.diameter, params.patch_size)):

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.formats import image_stem, list_images, read_labels, read_volume
+from nucseg.folders import find_ground_truth, find_images
+from nucseg.formats import image_stem, read_labels, read_volume
 from nucseg.normalisation import intensity_limits
 from nucseg.scaling import isotropic, zoom_to_diameter
 from nucseg.volume import Volume
@@ -47,15 +48,13 @@ class Pair:
         return image_stem(self.volume.source)
 
 
-def find_pairs(images: Path, labels: Path, percentiles: tuple[float, float] = PERCENTILES) -> list[Pair]:
-    """Read and check all pairs of two folders; a label image has its image's name.
+def find_pairs(images: Path, labels: Path) -> list[Pair]:
+    """Read and check all pairs of two folders; `find_ground_truth` says which labels are an image's.
 
     Parameters
     ----------
     images, labels : pathlib.Path
         Folders of TIFF or OME-Zarr images.
-    percentiles : tuple of float
-        Percentiles of the intensities that normalisation maps to 0 and 1.
 
     Returns
     -------
@@ -65,31 +64,28 @@ def find_pairs(images: Path, labels: Path, percentiles: tuple[float, float] = PE
     Raises
     ------
     NucsegError
-        With one line for every file that is unfit, so that all can be mended at once.
+        With every file that is unfit and what to do about it, so that all can be mended at once.
     """
-    targets = {image_stem(path): path for path in list_images(labels)}
+    paths, _ = find_images(images)
+    truths = find_ground_truth(labels, paths)
     pairs, problems = [], []
-    for path in list_images(images):
+    for path in paths:
         try:
-            if image_stem(path) not in targets:
+            if path not in truths:
                 raise NucsegError(f"no label image of this name in {labels}")
-            pairs.append(make_pair(read_volume(path), read_labels(targets[image_stem(path)]), percentiles))
+            pairs.append(make_pair(read_volume(path), read_labels(truths[path])))
         except NucsegError as error:
-            problems.append(f"{path.name}: {error.cause}")
+            problems.append(f"{path.name}: {error.cause}" + (f" ({error.hint})" if error.hint else ""))
     if problems:
         raise NucsegError(
             "these pairs can't be used: " + "; ".join(problems),
             "mend or remove them; a label image has the shape and the name of its image",
             USAGE,
         )
-    if not pairs:
-        raise NucsegError(
-            f"no TIFF or OME-Zarr image in {images}", "name the folder that holds the training images", USAGE
-        )
     return pairs
 
 
-def make_pair(volume: Volume, labels: np.ndarray, percentiles: tuple[float, float] = PERCENTILES) -> Pair:
+def make_pair(volume: Volume, labels: np.ndarray) -> Pair:
     """Check one image against its labels and measure the nuclei.
 
     Raises
@@ -117,7 +113,7 @@ def make_pair(volume: Volume, labels: np.ndarray, percentiles: tuple[float, floa
     unit = isotropic(volume)
     stretch = float(np.prod(volume.voxel_size)) / unit**3 if volume.voxel_size else 1.0
     diameter = float(np.median(np.cbrt(6 / np.pi * voxels * stretch)))
-    limits = intensity_limits(volume.data, *percentiles)
+    limits = intensity_limits(volume.data, *PERCENTILES)
     if limits[0] == limits[1]:
         raise NucsegError(f"the image has the same intensity, {limits[0]:g}, everywhere")
     return Pair(volume, labels, limits, centres, diameter, _notes(labels, [number for number, _ in boxes]))

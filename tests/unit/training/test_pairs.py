@@ -47,6 +47,32 @@ def test_a_pair_of_few_nuclei_on_a_constant_background_is_fit(folders):
     assert [pair.range for pair in find_pairs(*folders)] == [(5.0, 300.0)]
 
 
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a_lbl.tif"])
+def test_labels_are_found_as_everywhere_else(folders, name):
+    write(folders, "a.tif", nuclei())
+    (folders[1] / "a.tif").rename(folders[1] / name)
+    (pair,) = find_pairs(*folders)
+    assert pair.name == "a"
+    assert len(pair.centres) == 2
+
+
+def test_the_labels_of_the_same_file_name_come_first(folders):
+    for name in ("a.ome.tif", "a.tif"):
+        write(folders, name, nuclei() * (nuclei() == 1) if name == "a.tif" else nuclei())
+    (folders[0] / "a.ome.tif").unlink()
+    (pair,) = find_pairs(*folders)
+    assert len(pair.centres) == 1
+
+
+def test_what_to_do_about_an_unfit_file_is_told(folders):
+    write(folders, "a.tif", nuclei())
+    write(folders, "b.tif", nuclei())
+    tifffile.imwrite(folders[1] / "b.tif", -nuclei())
+    with pytest.raises(NucsegError) as error:
+        find_pairs(*folders)
+    assert "b.tif holds negative labels or NaN (give a label image: 0 for background" in error.value.cause
+
+
 def test_every_unfit_pair_is_named_at_once(folders):
     write(folders, "good.tif", nuclei())
     write(folders, "empty.tif", np.zeros((20, 30, 30), np.int32))

@@ -14,7 +14,7 @@ from nucseg.volume import Volume
 
 @pytest.fixture(scope="module")
 def pair():
-    return make_pair(*simulate("tissue", seed=3, shape=(40, 96, 96)), (1.0, 99.8))
+    return make_pair(*simulate("tissue", seed=3, shape=(40, 96, 96)))
 
 
 def ball(voxel_size=(2.0, 1.0, 1.0)):
@@ -24,7 +24,7 @@ def ball(voxel_size=(2.0, 1.0, 1.0)):
         np.meshgrid(*(np.arange(n) * s for n, s in zip((30, 60, 60), size, strict=False)), indexing="ij"), -1
     )
     labels = (np.linalg.norm(places - 30, axis=-1) < 10).astype(np.int32)
-    return make_pair(Volume((labels * 900 + 100).astype(np.uint16), voxel_size, Path("b.tif")), labels, (0.0, 100.0))
+    return make_pair(Volume((labels * 900 + 100).astype(np.uint16), voxel_size, Path("b.tif")), labels)
 
 
 def test_a_patch_depends_on_the_generator_alone(pair):
