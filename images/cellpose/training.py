@@ -76,6 +76,12 @@ class CellposeLearner:
     method: str = "cellpose"
 
     @property
+    def divisor(self) -> Shape:
+        """Planes are halved between two levels."""
+        step = 2 ** (len(self.config["nbase"]) - 2)
+        return 1, step, step
+
+    @property
     def make_targets(self) -> MakeTargets:
         """`make_sample`."""
         return make_sample

@@ -102,6 +102,11 @@ class StarDistLearner:
         return self.network.to_dict()
 
     @property
+    def divisor(self) -> Shape:
+        """The network's."""
+        return self.network.divisor
+
+    @property
     def make_targets(self) -> MakeTargets:
         """`make_sample` for this network."""
         return partial(make_sample, self.network)

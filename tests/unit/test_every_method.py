@@ -5,7 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
+from images.unet3d.network import UNet3D
 from nucseg.app import main
 from nucseg.errors import USAGE
 from nucseg.formats import read_labels, write_labels, write_volume
@@ -88,6 +90,27 @@ def test_it_trains_goes_on_and_segments(method, run, data, tmp_path, capsys):
     labels = read_labels(out / "0.tif")
     assert labels.shape == (16, 48, 48)
     assert set(np.unique(labels)) | {0} == set(range(labels.max() + 1))
+
+
+@pytest.mark.parametrize("method", SMALL)
+def test_patches_that_the_network_cannot_take_are_refused(method, run, data, tmp_path, capsys):
+    pytest.importorskip(method) if method == "cellpose" else None
+    words = ["train", "--in", data / "images", "--gt", data / "labels", "--out", tmp_path / "model"]
+    settings = COMMON | SMALL[method]
+    size = settings["patch_size"]
+    assert run(method, *words, **settings | {"patch_size": size + 1}) == USAGE
+    assert f"try: --patch_size {size} or " in capsys.readouterr().err
+    assert not (tmp_path / "model" / "checkpoint.pt").exists()
+
+
+def test_a_network_of_nuclei_alone_is_fine_tuned(run, data, tmp_path):
+    start, model = tmp_path / "start", tmp_path / "model"
+    start.mkdir()
+    torch.save(UNet3D(out_channels=1, f_maps=8, num_levels=2).state_dict(), start / "nuclei.pytorch")
+    words = ["train", "--in", data / "images", "--gt", data / "labels", "--out", model]
+    assert run("unet3d", *words, **COMMON | {"from": start}) == 0
+    assert json.loads((model / "model.json").read_text())["config"]["out_channels"] == 1
+    assert (model / "training.tsv").read_text().split("\n")[0].split("\t") == ["step", "seconds", "nuclei", "f1"]
 
 
 @pytest.mark.parametrize("method", SMALL)

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from nucseg.dense.design import Design
+from nucseg.dense.design import DenseModule, Design
 from nucseg.dense.params import DenseParams
 from nucseg.dense.segmenter import DenseSegmenter, build, load_any
 from nucseg.metrics.matching import match
@@ -38,6 +38,11 @@ class DenseLearner:
     def method(self) -> str:
         """The design's."""
         return self.design.method
+
+    @property
+    def divisor(self) -> Shape:
+        """The module's."""
+        return cast("DenseModule", self.module).divisor
 
     @property
     def make_targets(self) -> MakeTargets:

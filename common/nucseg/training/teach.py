@@ -1,5 +1,6 @@
 """A training run from pairs to a model folder: samples, the loop, validation on whole volumes, thresholds."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from nucseg.errors import USAGE, NucsegError
 from nucseg.labels import checked_labels
 from nucseg.method import Segmenter
 from nucseg.metrics.matching import match
@@ -35,6 +37,8 @@ class Learner(Protocol):
     module : torch.nn.Module
     patch_shape : tuple of int
         Of the patches, ZYX.
+    divisor : tuple of int
+        What the patches' axes must be multiples of, ZYX.
     make_targets : callable
         From image patch, label patch and random generator to a sample: the input (C, Z, Y, X) or
         (C, Y, X), then the targets, all float32. It is sent to other processes, so it is a
@@ -58,6 +62,11 @@ class Learner(Protocol):
 
     @property
     def patch_shape(self) -> Shape:
+        """See above."""
+        ...
+
+    @property
+    def divisor(self) -> Shape:
         """See above."""
         ...
 
@@ -97,8 +106,15 @@ class SampleMaker:
 
 
 def teach(job: TrainingJob, learner: Learner) -> None:
-    """Train, keep the weights with the best F1 on the validation volumes, tune the thresholds, write the model."""
+    """Train, keep the weights with the best F1 on the validation volumes, tune the thresholds, write the model.
+
+    Raises
+    ------
+    NucsegError
+        `USAGE` when the network can't take patches of this shape.
+    """
     params = job.params
+    _check_patches(learner)
     make_sample = SampleMaker(
         job.pairs, PatchPlan(learner.patch_shape, params.diameter), learner.make_targets, params.seed
     )
@@ -118,6 +134,19 @@ def mean_f1(segmenter: Segmenter, params: CommonParams, pairs: Sequence[Pair]) -
         labels = segmenter.segment(pair.volume, known, lambda fraction, text: None)
         scores.append(match(pair.labels, checked_labels(labels, pair.volume.shape), (0.5,))[0].f1)
     return float(np.mean(scores))
+
+
+def _check_patches(learner: Learner) -> None:
+    if not any(n % step for n, step in zip(learner.patch_shape, learner.divisor, strict=True)):
+        return
+    size, step = max(learner.patch_shape), math.lcm(*learner.divisor)
+    below = size // step * step
+    near = " or ".join(str(n) for n in (below, below + step) if n)
+    raise NucsegError(
+        f"--patch_size {size}: this network takes patches whose edge is a multiple of {step}",
+        f"--patch_size {near}",
+        USAGE,
+    )
 
 
 def _validate(learner: Learner, pairs: Sequence[Pair], state: State) -> float:
