@@ -21,7 +21,7 @@ from nucseg.app import main as container
 from nucseg.formats import read_labels, read_volume, write_labels, write_volume
 from nucseg.models import DESCRIPTION
 from nucseg.simulation import presets, simulate
-from nucseg.training.loop import CHECKPOINT
+from nucseg.training.checkpoint import CHECKPOINT
 from nucseg.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[1]

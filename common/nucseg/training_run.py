@@ -22,7 +22,7 @@ def train_model(request: Train, method: Method) -> int:
     NucsegError
         When a folder, a pair of images or the device is unfit, or training fails.
     """
-    from nucseg.training.loop import CHECKPOINT
+    from nucseg.training.checkpoint import CHECKPOINT
 
     inputs = [(request.in_dir, request.gt_dir)]
     check_inputs(**{"in": request.in_dir, "gt": request.gt_dir})

@@ -75,6 +75,8 @@ def test_it_trains_goes_on_and_segments(method, run, data, tmp_path, capsys):
 
     assert run(method, *words, model, **settings) == USAGE
     assert "--resume goes on" in capsys.readouterr().err
+    assert run(method, *words, model, "--resume", **settings | {"diameter": 11}) == USAGE
+    assert "diameter was 10.0 and is now 11.0" in capsys.readouterr().err
     assert run(method, *words, model, "--resume", **settings | {"steps": 6}) == 0
     last = (model / "training.tsv").read_text().splitlines()[-1]
     assert last.split("\t")[0] == "6"

@@ -7,7 +7,7 @@ knows what the network predicts.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from nucseg.atomic import atomic_path
 from nucseg.errors import NucsegError
 from nucseg.machine import keep_memory
 from nucseg.method import Report
 from nucseg.runtime import gains_by_16_bits
+from nucseg.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from nucseg.training.curves import Curves
 from nucseg.training.params import TrainParams
 
@@ -37,8 +37,6 @@ INTERVAL = 50
 
 OVERFLOWS = 20
 """So many steps in a row without finite gradients end a run."""
-
-CHECKPOINT = "checkpoint.pt"
 
 AVERAGING = 0.998
 """Decay per step of the exponential moving average of the weights, which is what gets saved."""
@@ -62,6 +60,7 @@ def fit(
     loss: Loss,
     make_sample: Callable[[int], Sample],
     params: TrainParams,
+    settings: Mapping[str, Any],
     folder: Path,
     device: str,
     report: Report,
@@ -80,6 +79,8 @@ def fit(
         From a number to float32 arrays: the input (C, Z, Y, X) or (C, Y, X), then the targets. A
         function of the number alone, so that runs repeat and resume.
     params : TrainParams
+    settings : mapping
+        All that the training is told, as for `nucseg.training.checkpoint`: a run that resumes has the same.
     folder : pathlib.Path
         Gets `checkpoint.pt` (the last state and the best weights; a run with one resumes from it),
         `training.tsv` and `training.png`.
@@ -96,9 +97,14 @@ def fit(
     -------
     dict of str to torch.Tensor
         State dict of the moving average of the weights, on the CPU.
+
+    Raises
+    ------
+    NucsegError
+        The training has diverged; or the checkpoint is of another one (`read_checkpoint`).
     """
     keep_memory()
-    run = _Run(module, params, folder, device, validate)
+    run = _Run(module, params, settings, folder, device, validate)
     batches = _batches(make_sample, params, run.step, workers)
     while (done := _fraction(run.step, run.seconds, params)) < 1 and not run.is_stale:
         run.learn([torch.from_numpy(array).to(device) for array in next(batches)], loss, done)
@@ -121,12 +127,13 @@ class _Run:
         self,
         module: torch.nn.Module,
         params: TrainParams,
+        settings: Mapping[str, Any],
         folder: Path,
         device: str,
         validate: Callable[[dict[str, torch.Tensor]], float] | None,
     ) -> None:
         self.module, self.params, self.device, self.validate = module, params, device, validate
-        self.checkpoint, self.curves = folder / CHECKPOINT, Curves(folder)
+        self.settings, self.checkpoint, self.curves = settings, folder / CHECKPOINT, Curves(folder)
         parameters = list(module.parameters())
         self.mixed = gains_by_16_bits(device)
         self.layout = torch.channels_last_3d if any(p.ndim == 5 for p in parameters) else torch.channels_last
@@ -137,7 +144,7 @@ class _Run:
         self.score, self.best_average = -1.0, self.average
         spent = 0.0
         if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, map_location=device, weights_only=True)
+            state = read_checkpoint(self.checkpoint, settings, device)
             module.load_state_dict(state["module"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.average, self.best_average, self.score = state["average"], state["best"], state["score"]
@@ -201,8 +208,8 @@ class _Run:
         state = {"module": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
         weights = {"average": self.average, "best": self.best_average}
         counts = {"step": self.step, "checked": self.checked, "stale": self.stale}
-        with atomic_path(self.checkpoint) as part:
-            torch.save({**state, **weights, **counts, "score": self.score, "seconds": self.seconds}, part)
+        state |= {**weights, **counts, "score": self.score, "seconds": self.seconds}
+        write_checkpoint(self.checkpoint, state, self.settings)
 
     def log(self) -> str:
         """Add a line to the log; the same in words."""

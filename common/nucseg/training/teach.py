@@ -111,7 +111,7 @@ def teach(job: TrainingJob, learner: Learner) -> None:
     Raises
     ------
     NucsegError
-        `USAGE` when the network can't take patches of this shape.
+        `USAGE` when the network can't take patches of this shape, or the folder holds another training.
     """
     params = job.params
     _check_patches(learner)
@@ -119,9 +119,12 @@ def teach(job: TrainingJob, learner: Learner) -> None:
         job.pairs, PatchPlan(learner.patch_shape, params.diameter), learner.make_targets, params.seed
     )
     validate = partial(_validate, learner, job.validation)
-    weights = fit(learner.module, learner.loss, make_sample, params, job.folder, job.device, job.report, validate)
-    job.report(1.0, "tuning the thresholds")
     info = job.describe(learner.method, learner.config)
+    settings = {"method": info["method"], **info["training"], "config": info["config"]}
+    weights = fit(
+        learner.module, learner.loss, make_sample, params, settings, job.folder, job.device, job.report, validate
+    )
+    job.report(1.0, "tuning the thresholds")
     info["thresholds"] = learner.tune(weights, job.validation)
     write_model(job.folder, info, weights)
 

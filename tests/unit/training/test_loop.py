@@ -1,5 +1,7 @@
 """The training loop learns, repeats and resumes."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def network():
 def run(folder, report=lambda fraction, text: None, validate=None, **changes):
     folder.mkdir(exist_ok=True)
     params = TrainParams(**{"steps": 3 * INTERVAL, "learning_rate": 0.1, "seed": 5} | changes)
-    return fit(network(), loss, make_sample, params, folder, "cpu", report, validate, workers=0)
+    return fit(network(), loss, make_sample, params, asdict(params), folder, "cpu", report, validate, workers=0)
 
 
 def test_it_learns_and_writes_its_log(tmp_path):
@@ -140,7 +142,7 @@ def test_16_bits_are_used_only_where_the_processor_has_them(tmp_path, monkeypatc
         seen.add(output.dtype)
         return loss(output, targets)
 
-    fit(network(), watch, make_sample, TrainParams(steps=1), tmp_path, "cpu", lambda done, text: None, workers=0)
+    fit(network(), watch, make_sample, TrainParams(steps=1), {}, tmp_path, "cpu", lambda done, text: None, workers=0)
     assert seen == {torch.bfloat16 if "avx512_bf16" in flags else torch.float32}
 
 
@@ -161,7 +163,7 @@ def test_one_overflow_is_skipped_and_many_end_the_run(tmp_path):
         params = TrainParams(steps=INTERVAL, learning_rate=0.1)
         folder = tmp_path / str(len(steps))
         folder.mkdir()
-        return fit(network(), broken, make_sample, params, folder, "cpu", lambda done, text: None, workers=0)
+        return fit(network(), broken, make_sample, params, {}, folder, "cpu", lambda done, text: None, workers=0)
 
     assert all(torch.isfinite(value).all() for value in overflowing({10}).values())
     with pytest.raises(NucsegError, match="diverged"):
