@@ -33,8 +33,9 @@ def usable_cores(root: Path = Path("/")) -> int:
 def available_memory(root: Path = Path("/")) -> int:
     """Bytes of main memory that the process can still take before the kernel ends it.
 
-    The smallest of what the machine has free and of what each control group above the process
-    leaves. Cached file contents count as free, because the kernel drops them first.
+    The smallest of what the machine has free, of what each control group above the process leaves,
+    and of what Slurm gave the job, whose control group is out of sight in an Apptainer container.
+    Cached file contents count as free, because the kernel drops them first.
 
     Parameters
     ----------
@@ -51,7 +52,17 @@ def available_memory(root: Path = Path("/")) -> int:
             if limit is not None and limit < UNLIMITED:
                 cache = _fields(folder / "memory.stat").get(cache_name, 0)
                 free = min(free, limit - (_number(folder / usage_name) or 0) + cache)
+    if job := _memory_of_slurm_job():
+        free = min(free, job - _fields(root / "proc/self/status").get("VmRSS:", 0) * 1024)
     return max(0, free)
+
+
+def _memory_of_slurm_job() -> int:
+    """Bytes that a Slurm job may take on this machine, by its variables (in MiB); 0 without job or limit."""
+    per_node, per_core, cores = (
+        int(os.environ.get(f"SLURM_{name}") or 0) for name in ("MEM_PER_NODE", "MEM_PER_CPU", "CPUS_ON_NODE")
+    )
+    return (per_node or per_core * cores) << 20
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

@@ -187,10 +187,10 @@ def test_out_of_memory_and_out_of_time_are_told_apart(cluster: Cluster, tmp_path
     cluster.images.mkdir()
     write_image(cluster.images / "large.tif", 0, (48, 192, 192))
     starved = replace(cluster, out=tmp_path / "starved")
-    starved.submit(*LARGE, "--mem", "1500M")
+    starved.submit(*LARGE, "--mem", "400M")
     cluster.submit(*LARGE, "--time", "1")
     for one, cause in (
-        (starved, "large.tif: out of memory: it reached its limit of 1500M"),
+        (starved, "large.tif: out of memory: it reached its limit of 400M"),
         (cluster, "large.tif: out of time: it reached its limit (--time=1)"),
     ):
         for code, counts, said in (one.wait(PATH=str(programs)), one.wait()):

@@ -79,3 +79,19 @@ def test_cores_are_cut_by_the_quota_but_never_to_none(files, tmp_path):
 def test_no_quota_is_no_limit(tmp_path):
     write(tmp_path, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"})
     assert machine.usable_cores(tmp_path) == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    "variables", [{"SLURM_MEM_PER_NODE": "3000"}, {"SLURM_MEM_PER_CPU": "1500", "SLURM_CPUS_ON_NODE": "2"}]
+)
+def test_the_memory_of_a_slurm_job_counts_where_its_control_group_is_out_of_sight(tmp_path, monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    write(tmp_path, MEMINFO | {"proc/self/status": "VmRSS:     1024000 kB\n"})
+    assert machine.available_memory(tmp_path) == 2000 << 20
+
+
+def test_a_slurm_job_of_a_whole_node_has_no_limit_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "0")
+    write(tmp_path, MEMINFO)
+    assert machine.available_memory(tmp_path) == 6_000_000 * 1024

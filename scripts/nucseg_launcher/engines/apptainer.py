@@ -27,7 +27,13 @@ Without ``--no-eval`` a shell would evaluate the arguments once more.
 
 NO_NETWORK = ("--net", "--network", "none")
 
-PASSED = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+PASSED = (
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "SLURM_MEM_PER_NODE",
+    "SLURM_MEM_PER_CPU",
+    "SLURM_CPUS_ON_NODE",
+)
 """Variables that tell a job its share of the machine, which ``--containall`` would take off."""
 
 NOT_STARTED = 255

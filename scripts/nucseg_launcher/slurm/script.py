@@ -95,11 +95,10 @@ echo "$head"
 echo "$head" >&2
 
 # The task's share of the machine, which the container would not see otherwise.
-export APPTAINERENV_OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK SINGULARITYENV_OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK
-if [ -n "${{CUDA_VISIBLE_DEVICES+set}}" ]; then
-    export APPTAINERENV_CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES
-    export SINGULARITYENV_CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES
-fi
+share() {{ export "APPTAINERENV_$1=$2" "SINGULARITYENV_$1=$2"; }}
+share OMP_NUM_THREADS "$SLURM_CPUS_PER_TASK"
+share SLURM_MEM_PER_NODE "${{SLURM_MEM_PER_NODE:-}}"
+[ -z "${{CUDA_VISIBLE_DEVICES+set}}" ] || share CUDA_VISIBLE_DEVICES "$CUDA_VISIBLE_DEVICES"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
