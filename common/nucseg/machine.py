@@ -53,7 +53,8 @@ def available_memory(root: Path = Path("/")) -> int:
                 cache = _fields(folder / "memory.stat").get(cache_name, 0)
                 free = min(free, limit - (_number(folder / usage_name) or 0) + cache)
     if job := _memory_of_slurm_job():
-        free = min(free, job - _fields(root / "proc/self/status").get("VmRSS:", 0) * 1024)
+        resident = int((root / "proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        free = min(free, job - resident)
     return max(0, free)
 
 

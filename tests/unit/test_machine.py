@@ -87,8 +87,8 @@ def test_no_quota_is_no_limit(tmp_path):
 def test_the_memory_of_a_slurm_job_counts_where_its_control_group_is_out_of_sight(tmp_path, monkeypatch, variables):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    write(tmp_path, MEMINFO | {"proc/self/status": "VmRSS:     1024000 kB\n"})
-    assert machine.available_memory(tmp_path) == 2000 << 20
+    write(tmp_path, MEMINFO | {"proc/self/statm": "500000 1000 800 1 0 700 0\n"})
+    assert machine.available_memory(tmp_path) == (3000 << 20) - 1000 * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_slurm_job_of_a_whole_node_has_no_limit_of_its_own(tmp_path, monkeypatch):
