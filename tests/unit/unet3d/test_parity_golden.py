@@ -48,9 +48,8 @@ def test_outputs_as_compiled_for_the_cpu(golden):
     np.testing.assert_allclose(probabilities(found), golden.outputs, rtol=0, atol=1e-4)
 
 
-def test_linear_scaling_of_the_image_does_not_matter_in_the_order_gcr(golden):
-    if golden.order != "gcr":
-        pytest.skip("the first layer does not normalise")
+@pytest.mark.parametrize("golden", ["gcr"], indirect=True)
+def test_linear_scaling_of_the_image_does_not_matter_where_the_first_layer_normalises(golden):
     standardised = (golden.image - golden.image.mean()) / golden.image.std()
     with torch.no_grad():
         found = golden.module(torch.from_numpy(standardised))
