@@ -102,13 +102,16 @@ share SLURM_MEM_PER_NODE "${{SLURM_MEM_PER_NODE:-}}"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+# The container finishes cleanly: when the job is cancelled, and half a minute before its time is up (--signal).
+container= stopped=
+stop() {{ stopped=yes; [ -z "$container" ] || kill "$container" || true; }}
+trap stop TERM
+trap 'echo "{late}" >&2; stop' USR1
+
 {command} \\
     --record="/out/{tasks}/$task.json" "${{mine[@]/#/--only=}}" &
 container=$!
-
-# The container finishes cleanly: when the job is cancelled, and half a minute before its time is up (--signal).
-trap 'kill "$container"' TERM
-trap 'echo "{late}" >&2; kill "$container"' USR1
+[ -z "$stopped" ] || stop
 code=0
 wait "$container" || code=$?
 while kill -0 "$container" 2>/dev/null; do
