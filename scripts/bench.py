@@ -1,6 +1,6 @@
 """Speed and memory against upstream StarDist on TensorFlow: ``make bench``.
 
-Usage: bench.py [--oracle-python PYTHON] [--shared DIR] [--repeats N] [--large] [PART ...]
+Usage: bench.py [--oracle-python PYTHON] [--shared DIR] [--repeats N] [--device cuda] [--large] [PART ...]
 
 Prints one table of ratios. Both sides get the same threads, and their runs alternate, so that what
 else the machine does falls on both; still, only ratios mean something. Upstream runs in a Python
@@ -174,12 +174,12 @@ def bench_instances(
     yield from compare(f"{name}: suppression and drawing of {len(found)} candidates", times[0], times[1], "<= 1")
 
 
-def bench_shipped(raw: np.ndarray, repeats: int) -> Iterator[Row]:
+def bench_shipped(raw: np.ndarray, repeats: int, device: str) -> Iterator[Row]:
     """Every method's own network, and what its default precision changes in the labels."""
-    for speed in measure_methods(raw, repeats):
+    for speed in measure_methods(raw, repeats, device):
         for what, seconds, aim in (("exact", speed.exact, "0.5"), ("default", speed.default, "0.25")):
             ratio = f"{seconds / speed.upstream:.2f}"
-            yield Row(f"{speed.method}: network, {what}", f"{speed.upstream:.2f} s", f"{seconds:.2f} s", ratio, aim)
+            yield Row(f"{speed.method}: network, {what}", f"{speed.upstream:.3f} s", f"{seconds:.3f} s", ratio, aim)
         what = f"{speed.method}: F1 at IoU 0.9, default to exact ({speed.nuclei} nuclei)"
         yield Row(what, "", f"{speed.f1:.4f}", "", ">= 0.99")
 
@@ -203,6 +203,7 @@ def main() -> int:
     parser.add_argument("--oracle-python", type=Path, help="Python with stardist and TensorFlow")
     parser.add_argument("--shared", type=Path, default=os.environ.get("NUCSEG_SHARED"), help="folder with data/")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each side")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the part shipped")
     parser.add_argument("--large", action="store_true", help="metrics on 256 x 1024 x 1024 too, which takes 15 GB")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure, all by default: {', '.join(PARTS)}")
     args = parser.parse_args()
@@ -231,7 +232,7 @@ def main() -> int:
                 tell(bench_model(model, folder, oracle, image, args.repeats))
             oracle.close()
         if "shipped" in parts:
-            tell(bench_shipped(real_image()[:31, :61, :57], args.repeats))
+            tell(bench_shipped(real_image()[:31, :61, :57], args.repeats, args.device))
         if "metrics" in parts:
             tell(bench_metrics(args.repeats, large=args.large))
         if "morphometry" in parts:

@@ -41,20 +41,20 @@ class Speed:
     nuclei: int
 
 
-def measure_methods(raw: np.ndarray, repeats: int) -> Iterator[Speed]:
+def measure_methods(raw: np.ndarray, repeats: int, device: str) -> Iterator[Speed]:
     """Measure every method that ships weights; `raw` is a volume of nuclei of `DIAMETER` voxels."""
     torch.set_num_threads(usable_cores())
     for name in list_methods():
         if not shipped_models(method_folder(name)):
             continue
-        sides = networks(name)
+        sides = networks(name, device)
         runs = [[_seconds(side) for side in sides] for _ in range(repeats + 1)][1:]
         upstream, exact, default = (median(side) for side in zip(*runs, strict=True))
-        truth, labels = (_labels(name, raw, exact) for exact in (True, False))
+        truth, labels = (_labels(name, raw, device, exact) for exact in (True, False))
         yield Speed(name, upstream, exact, default, match(truth, labels, (0.9,))[0].f1, int(truth.max()))
 
 
-def networks(name: str) -> list[Callable[[], Any]]:
+def networks(name: str, device: str) -> list[Callable[[], Any]]:
     """Upstream's way, ours in float32 and ours by default, each a call of the network on the same input."""
     folder = method_folder(name) / "weights" / "general"
     rng = np.random.default_rng(0)
@@ -66,16 +66,15 @@ def networks(name: str) -> list[Callable[[], Any]]:
         planes = torch.from_numpy(rng.random((PLANES[0], 2, *PLANES[1:]), np.float32))
         modules = [build(info["config"], state, info["input"]["nucleus_diameter_voxels"]).eval() for _ in range(3)]
         ours = [
-            run_planes(module, "cpu", exact=exact) for module, exact in zip(modules[1:], (True, False), strict=True)
+            run_planes(module, device, exact=exact) for module, exact in zip(modules[1:], (True, False), strict=True)
         ]
-        return [lambda: _torch(modules[0], planes), *(lambda net=net: net(planes) for net in ours)]
+        return [_upstream(modules[0], planes, device), *(lambda net=net: net(planes) for net in ours)]
     image = rng.random((1, 1, *SHAPE), np.float32)
     modules = [_module(name, folder) for _ in range(3)]
     compiled = [
-        compile_network(module, "cpu", exact=exact) for module, exact in zip(modules[1:], (True, False), strict=True)
+        compile_network(module, device, exact=exact) for module, exact in zip(modules[1:], (True, False), strict=True)
     ]
-    tensor = torch.from_numpy(image)
-    return [lambda: _torch(modules[0].eval(), tensor), *(lambda net=net: net(image) for net in compiled)]
+    return [_upstream(modules[0], torch.from_numpy(image), device), *(lambda net=net: net(image) for net in compiled)]
 
 
 def _module(name: str, folder: Path) -> torch.nn.Module:
@@ -91,9 +90,15 @@ def _module(name: str, folder: Path) -> torch.nn.Module:
     return segmenter.build(design, info["config"], weights)
 
 
-def _torch(module: torch.nn.Module, x: torch.Tensor) -> Any:
-    with torch.inference_mode():
-        return module(x)
+def _upstream(module: torch.nn.Module, x: torch.Tensor, device: str) -> Callable[[], list[torch.Tensor]]:
+    """As torch runs it by default: TF32 in the convolutions of a GPU, where any kernel will do."""
+    module.eval().to(device)
+
+    def call() -> list[torch.Tensor]:
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=True, deterministic=False):
+            return [output.cpu() for output in module(x.to(device)) if torch.is_tensor(output)]
+
+    return call
 
 
 def _seconds(call: Callable[[], Any]) -> float:
@@ -102,8 +107,8 @@ def _seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
-def _labels(name: str, raw: np.ndarray, exact: bool) -> np.ndarray:
+def _labels(name: str, raw: np.ndarray, device: str, exact: bool) -> np.ndarray:
     method = load_method(name)
     params = method.params(exact=exact, nucleus_diameter=DIAMETER)
-    segmenter = method.load(method_folder(name) / "weights" / "general", params, "cpu")
+    segmenter = method.load(method_folder(name) / "weights" / "general", params, device)
     return segmenter.segment(Volume(raw, None, Path("bench")), params, lambda fraction, text: None)

@@ -2,8 +2,8 @@
 
 Writes a training set of simulated volumes and of real ones, the same for all methods, then runs the
 method's own ``train`` on it with the settings that lie beside the weights
-(`images/<method>/weights/<name>/recipe.json`; of a list, each stage starts from the one before). A run
-that was stopped goes on. The real volumes are
+(`images/<method>/weights/<name>/recipe.json`: how many volumes of each preset, and the stages, each of
+which starts from the one before). A run that was stopped goes on. The real volumes are
 not part of the project: their folder is named by NUCSEG_SHARED (it holds
 ``data/volumes/<name>/image.tif`` and ``labels.tif``).
 """
@@ -27,20 +27,20 @@ from nucseg.volume import Volume
 ROOT = Path(__file__).resolve().parents[1]
 
 
-SIMULATED = 24
-"""Volumes to learn from of each of the simulator's presets; one more is validated on."""
-
 REAL = ("gonuclear_ovule_1135_mini", "qcanet_mouse_embryo_8cell", "stardist_worm_crop")
 
-REPEATS = 20
-"""Copies of each real volume, so that about a third of the patches are real."""
+REAL_SHARE = 5 / 6
+"""Copies of each real volume per simulated volume of a preset, so that about a third of the patches are real."""
 
 
-def write_training_set(shared: Path, folder: Path) -> None:
-    """Write images and labels to learn from, and ``val_images`` and ``val_labels``; what exists is kept."""
-    for number in range(SIMULATED + 1):
+def write_training_set(shared: Path, folder: Path, simulated: int) -> None:
+    """Write images and labels to learn from, and ``val_images`` and ``val_labels``; what exists is kept.
+
+    `simulated` volumes of each of the simulator's presets are learned from; one more is validated on.
+    """
+    for number in range(simulated + 1):
         for index, preset in enumerate(presets()):
-            prefix = "val_" if number == SIMULATED else ""
+            prefix = "val_" if number == simulated else ""
             target = folder / f"{prefix}labels" / f"sim_{preset}_{number:02}.tif"
             if not target.exists():
                 volume, truth = simulate(preset, seed=1000 * index + number)
@@ -48,7 +48,7 @@ def write_training_set(shared: Path, folder: Path) -> None:
     for name in REAL:
         source = shared / "data" / "volumes" / name
         volume, truth = read_volume(source / "image.tif"), read_labels(source / "labels.tif")
-        for repeat in range(REPEATS):
+        for repeat in range(round(simulated * REAL_SHARE)):
             _write(folder, "", f"real_{name}_{repeat:02}.tif", volume, truth)
         # There are no more labelled real volumes, so the thresholds are tuned on these too.
         _write(folder, "val_", f"real_{name}.tif", volume, truth)
@@ -76,13 +76,12 @@ def main() -> int:
     shared = Path(os.environ.get("NUCSEG_SHARED", ""))
     if not (shared / "data" / "volumes").is_dir():
         sys.exit("the real training volumes are not here. Try: NUCSEG_SHARED=<folder with data/volumes>")
-    folder, out = arguments.work, arguments.out or weights
-    write_training_set(shared, folder)
+    folder, out = arguments.work / f"{recipe['simulated']}_volumes", arguments.out or weights
+    write_training_set(shared, folder, recipe["simulated"])
     os.environ.update(NUCSEG_METHOD=arguments.method, NUCSEG_ROOT=str(ROOT))
-    stages = recipe if isinstance(recipe, list) else [recipe]
     previous: Path | None = None
-    for number, settings in enumerate(stages, 1):
-        target = out if number == len(stages) else folder / "stages" / arguments.method / str(number)
+    for number, settings in enumerate(recipe["stages"], 1):
+        target = out if number == len(recipe["stages"]) else folder / "stages" / arguments.method / str(number)
         code = train(folder, target, settings | ({"from": previous} if previous else {}))
         if code:
             return code

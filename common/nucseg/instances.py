@@ -2,7 +2,7 @@
 
 import numpy as np
 
-SMALLEST = 0.05
+SMALLEST = 0.1
 """Objects with less than this part of a typical nucleus' volume are debris."""
 
 

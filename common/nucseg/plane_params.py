@@ -15,7 +15,7 @@ class PlaneParams(CommonParams):
         "Logit from which a voxel belongs to a nucleus, counted from the model's own; lower finds more and larger.",
     )
     min_size: int = parameter(
-        0, "Smallest nucleus", "Objects of fewer voxels are dropped; 0: a twentieth of the typical nucleus.", minimum=0
+        0, "Smallest nucleus", "Objects of fewer voxels are dropped; 0: a tenth of the typical nucleus.", minimum=0
     )
     flow3d_smooth: float = parameter(
         0.0, "Smoothing of flows", "Standard deviation in voxels; helps against nuclei cut in pieces.", minimum=0.0

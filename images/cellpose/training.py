@@ -12,9 +12,9 @@ from images.cellpose.method import CellposeParams, CellposeTrainParams
 from images.cellpose.model_file import build, load_any
 from images.cellpose.segmenter import CellposeSegmenter
 from nucseg.training.job import TrainingJob
-from nucseg.training.loop import Sample
 from nucseg.training.pairs import PERCENTILES, Pair
 from nucseg.training.patches import OUTSIDE
+from nucseg.training.samples import Sample
 from nucseg.training.teach import MakeTargets, State, mean_f1, teach
 from nucseg.volume import Shape
 

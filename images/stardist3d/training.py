@@ -15,9 +15,9 @@ from images.stardist3d.segmenter import StarDistSegmenter, build, load_any
 from images.stardist3d.tuning import tune_thresholds
 from nucseg.runtime import compile_network
 from nucseg.training.job import TrainingJob
-from nucseg.training.loop import Sample
 from nucseg.training.pairs import PERCENTILES, Pair
 from nucseg.training.patches import OUTSIDE
+from nucseg.training.samples import Sample
 from nucseg.training.teach import MakeTargets, State, teach
 from nucseg.volume import Shape
 

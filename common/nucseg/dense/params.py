@@ -31,7 +31,7 @@ class DenseParams(CommonParams):
     min_volume: float = parameter(
         0.0,
         "Smallest nucleus (µm³)",
-        "Smaller objects are dropped, in µm³ (in voxels when the voxel size is unknown); 0: a twentieth of the typical "
+        "Smaller objects are dropped, in µm³ (in voxels when the voxel size is unknown); 0: a tenth of the typical "
         "nucleus.",
         minimum=0.0,
     )

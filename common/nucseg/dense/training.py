@@ -15,8 +15,8 @@ from nucseg.dense.segmenter import DenseSegmenter, build, load_any
 from nucseg.metrics.matching import match
 from nucseg.scaling import View, zoom_to_diameter
 from nucseg.training.job import TrainingJob
-from nucseg.training.loop import Sample
 from nucseg.training.pairs import PERCENTILES, Pair
+from nucseg.training.samples import Sample
 from nucseg.training.teach import MakeTargets, State, teach
 from nucseg.volume import Shape
 

@@ -7,13 +7,13 @@ knows what the network predicts.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from nucseg.errors import NucsegError
 from nucseg.machine import keep_memory
@@ -22,15 +22,9 @@ from nucseg.runtime import gains_by_16_bits
 from nucseg.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from nucseg.training.curves import Curves
 from nucseg.training.params import TrainParams
+from nucseg.training.samples import Sample, batches
 
-Sample = tuple[np.ndarray, ...]
 Loss = Callable[[Any, tuple[torch.Tensor, ...]], dict[str, torch.Tensor]]
-
-REPLAY = 256
-"""Samples kept for replay."""
-
-NEW_SHARE = 4
-"""One patch in so many of a batch is new: on a CPU, making one costs as much as learning from it."""
 
 INTERVAL = 50
 """Steps between two lines of the log, each with a checkpoint."""
@@ -40,19 +34,6 @@ OVERFLOWS = 20
 
 AVERAGING = 0.998
 """Decay per step of the exponential moving average of the weights, which is what gets saved."""
-
-
-class Samples(Dataset[Sample]):
-    """Sample number i, made by a worker process."""
-
-    def __init__(self, make: Callable[[int], Sample], start: int, stop: int) -> None:
-        self.make, self.start, self.stop = make, start, stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.make(self.start + index)
 
 
 def fit(
@@ -65,7 +46,7 @@ def fit(
     device: str,
     report: Report,
     validate: Callable[[dict[str, torch.Tensor]], float] | None = None,
-    workers: int = 1,
+    workers: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Train a module and return its best weights.
 
@@ -90,8 +71,8 @@ def fit(
     validate : callable, optional
         From averaged weights to a score, the higher the better; called every
         ``params.validate_every`` steps and at the end. Without it, the last weights are the best.
-    workers : int
-        Processes that make samples.
+    workers : int, optional
+        As for `nucseg.training.samples.batches`.
 
     Returns
     -------
@@ -105,14 +86,14 @@ def fit(
     """
     keep_memory()
     run = _Run(module, params, settings, folder, device, validate)
-    batches = _batches(make_sample, params, run.step, workers)
-    while (done := _fraction(run.step, run.seconds, params)) < 1 and not run.is_stale:
-        run.learn([torch.from_numpy(array).to(device) for array in next(batches)], loss, done)
-        if run.step % params.validate_every == 0:
-            run.check(report, done)
-        if run.step % INTERVAL == 0:
-            run.save()
-            report(done, run.log())
+    with closing(batches(make_sample, params, run.step, folder, device, workers)) as source:
+        while (done := _fraction(run.step, run.seconds, params)) < 1 and not run.is_stale:
+            run.learn([torch.from_numpy(array).to(device) for array in next(source)], loss, done)
+            if run.step % params.validate_every == 0:
+                run.check(report, done)
+            if run.step % INTERVAL == 0:
+                run.save()
+                report(done, run.log())
     if run.checked < run.step:
         run.check(report, 1.0)
     report(1.0, run.log())
@@ -223,43 +204,6 @@ class _Run:
     def best(self) -> dict[str, torch.Tensor]:
         """The best weights, on the CPU."""
         return {key: value.cpu().contiguous() for key, value in self.best_average.items()}
-
-
-def _batches(
-    make_sample: Callable[[int], Sample], params: TrainParams, step: int, workers: int
-) -> Iterator[tuple[np.ndarray, ...]]:
-    """Batches from `step` on: one in `NEW_SHARE` is new, the others are drawn from the last `REPLAY`.
-
-    A resumed run makes the samples of its replay memory again, so its batches are those of a run
-    that was never cut.
-    """
-    fresh = max(1, params.patches // NEW_SHARE)
-    first = max(0, step * fresh - REPLAY)
-    loader = iter(
-        DataLoader(
-            Samples(make_sample, first, params.total_steps * fresh),
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=8 if workers else None,
-            collate_fn=_same,
-            # A forked worker would hang in stardist's OpenMP loops once this process has run any.
-            multiprocessing_context="spawn" if workers else None,
-        )
-    )
-    memory = deque[Sample](maxlen=REPLAY)
-    for _ in range(first, step * fresh):
-        memory.append(next(loader))
-    while True:
-        new = [next(loader) for _ in range(fresh)]
-        memory.extend(new)
-        rng = np.random.default_rng([params.seed, step])
-        batch = new + [memory[i] for i in rng.integers(len(memory), size=params.patches - fresh)]
-        yield tuple(np.stack(arrays) for arrays in zip(*batch, strict=True))
-        step += 1
-
-
-def _same(sample: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-    return sample
 
 
 def _fraction(step: int, seconds: float, params: TrainParams) -> float:

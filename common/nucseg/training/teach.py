@@ -17,9 +17,10 @@ from nucseg.models import write_model
 from nucseg.params import CommonParams
 from nucseg.scaling import isotropic
 from nucseg.training.job import TrainingJob
-from nucseg.training.loop import Sample, fit
+from nucseg.training.loop import fit
 from nucseg.training.pairs import Pair
 from nucseg.training.patches import PatchPlan, cut_patch
+from nucseg.training.samples import Sample
 from nucseg.volume import Shape
 
 State = Mapping[str, torch.Tensor]
