@@ -227,7 +227,7 @@ def test_a_signal_keeps_what_is_finished_and_resume_goes_on(folders, number, cod
     (folders[1] / ".slow.tif.part").write_bytes(b"half")
     begun = time.monotonic()
     running.send_signal(number)
-    _, err = running.communicate(timeout=20)
+    _, err = running.communicate(timeout=120)
     assert running.returncode == code
     assert time.monotonic() - begun < 5
     assert "finished images are complete" in err

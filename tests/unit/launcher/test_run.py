@@ -217,7 +217,7 @@ def test_an_interrupted_run_keeps_what_is_done_leaves_nothing_running_and_resume
 
     second = nucseg(*words, "--resume")
     process.send_signal(number)
-    shown, box = process.communicate(timeout=30)
+    shown, box = process.communicate(timeout=120)
 
     assert second.returncode == 2
     assert "another nucseg run is writing to" in second.stderr
@@ -234,7 +234,7 @@ def test_an_interrupted_run_keeps_what_is_done_leaves_nothing_running_and_resume
         again = nucseg.start(*words, "--resume")
         read_until(again, "a.tif: done by an earlier run")
         again.send_signal(number)
-        again.communicate(timeout=30)
+        again.communicate(timeout=120)
         assert (folder / "labels" / "a.tif").stat().st_mtime_ns == written
 
 
@@ -258,7 +258,7 @@ def test_a_killed_method_ends_with_4_and_its_end_is_explained(nucseg, slow_image
             continue
         if b"nucseg.app" in line and str(tmp_path).encode() in line:
             os.kill(int(path.parent.name), signal.SIGKILL)
-    _, box = process.communicate(timeout=30)
+    _, box = process.communicate(timeout=120)
     assert process.returncode == 4
     assert "SIGKILL" in box
     assert "1 image finished before and kept, 1 not done" in box

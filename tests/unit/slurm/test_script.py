@@ -28,7 +28,7 @@ WAIT = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(300)
 """
 
 
@@ -51,7 +51,7 @@ def test_each_task_gets_its_share_whatever_the_names_are(tmp_path):
     tasks = divide(NAMES, 3)
     shares = []
     for number in range(len(tasks)):
-        out, err = start(tmp_path, TELL, tasks, number).communicate(timeout=30)
+        out, err = start(tmp_path, TELL, tasks, number).communicate(timeout=120)
         words, has_scratch = json.loads(out.splitlines()[-1])
         assert has_scratch
         assert words[2:5] == ["--in", "a 'b'", f"--record=/out/tasks/7_{number}.json"]
@@ -68,7 +68,7 @@ def test_a_signal_lets_the_container_finish(tmp_path, number, is_late):
     while "ready" not in running.stdout.readline():
         assert running.poll() is None
     running.send_signal(number)
-    _, err = running.communicate(timeout=20)
+    _, err = running.communicate(timeout=120)
     assert running.returncode == 7
     assert (LATE in err) == is_late
     assert list((tmp_path / "tmp").iterdir()) == []
