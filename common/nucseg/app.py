@@ -83,10 +83,11 @@ def _run(words: Sequence[str]) -> int:
     request = cli.parse(words, method)
     for warning in request.warnings:
         say(f"warning: {warning}")
-    from nucseg.environment import prepare_caches
+    from nucseg.environment import prepare_caches, wait_passively
 
     logging.basicConfig(handlers=[LogLines(logging.WARNING)])
     prepare_caches()
+    wait_passively()
     return _dispatch(request, method)
 
 

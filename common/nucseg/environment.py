@@ -34,6 +34,15 @@ def prepare_caches() -> None:
         _copy_once(root_folder() / COMPILED, Path(os.environ["NUMBA_CACHE_DIR"]))
 
 
+def wait_passively() -> None:
+    """Have OpenMP's threads sleep while they wait, before a library loads OpenMP.
+
+    Spinning, its default, gains nothing measurable on a quiet machine, and beside other programs StarDist's
+    many short loops take several times as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def _find_places() -> None:
     home = os.environ.get("HOME")
     home_works = home is not None and _writable(home)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nucseg.environment import CACHES, prepare_caches, versions
+from nucseg.environment import CACHES, prepare_caches, versions, wait_passively
 
 
 @pytest.fixture
@@ -109,3 +109,12 @@ assert peak_memory_mib() < before + 50
 
 def test_versions():
     assert versions().keys() >= {"python", "numpy", "tifffile"}
+
+
+@pytest.mark.parametrize("own", ["", "ACTIVE"])
+def test_openmp_sleeps_while_it_waits_unless_the_user_says_otherwise(monkeypatch, own):
+    monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    if not own:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    wait_passively()
+    assert os.environ["OMP_WAIT_POLICY"] == (own or "PASSIVE")
