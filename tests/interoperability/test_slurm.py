@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from container_harness import ROOT, Launcher, make_sif
 
 from nucseg import __version__
@@ -190,14 +189,15 @@ def test_out_of_memory_and_out_of_time_are_told_apart(cluster: Cluster, tmp_path
     write_image(cluster.images / "large.tif", 0, (48, 192, 192))
     starved = replace(cluster, images=tmp_path / "floats", out=tmp_path / "starved")
     starved.images.mkdir()
-    # Tiles are sized to the memory there is, but the percentiles of a float volume take a copy of it.
-    floats = tifffile.memmap(starved.images / "large.tif", shape=(150, 1000, 1000), dtype=np.float32)
+    # Tiles are sized to the memory there is, but the percentiles of a float volume take a copy of it. The volume is
+    # compressed and thus held: a program that copies a mapped file may live on at its limit, reading its pages anew.
+    floats = np.zeros((150, 1000, 1000), np.float32)
     floats[75, 500, 500] = 1
-    floats.flush()
-    starved.submit("--mem", "700M")
+    write_volume(starved.images / "large.tif", floats, None)
+    starved.submit("--mem", "1000M")
     cluster.submit(*LARGE, "--time", "1")
     for one, cause in (
-        (starved, "large.tif: out of memory: it reached its limit of 700M"),
+        (starved, "large.tif: out of memory: it reached its limit of 1000M"),
         (cluster, "large.tif: out of time: it reached its limit (--time=1)"),
     ):
         for code, counts, said in (one.wait(PATH=str(programs)), one.wait()):
