@@ -17,11 +17,11 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.native import quiet_native_code
 from images.stardist3d.suppression import suppress
 from nucseg.errors import NucsegError
+from nucseg.method import Report
 from nucseg.tiling import Readable, Tile, padded_shape, plan_tiles, read_padded
 from nucseg.volume import Shape, Triple
 
 Network = Callable[[np.ndarray], tuple[np.ndarray, ...]]
-Report = Callable[[float, str], None]
 
 BORDER = 2
 """Grid positions at each face of the padded volume that give no candidates (`b` upstream)."""

@@ -12,9 +12,10 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import is_published_folder, load_folder
 from images.stardist3d.method import StarDistParams
 from images.stardist3d.network import StarDist3D
-from images.stardist3d.prediction import Polyhedra, polyhedra_volumes, predict_labels, predict_polyhedra
+from images.stardist3d.prediction import BORDER, Polyhedra, polyhedra_volumes, predict_labels, predict_polyhedra
 from nucseg.method import Report
 from nucseg.models import load_weights, read_model
+from nucseg.progress import say
 from nucseg.runtime import Network, compile_network, tile_shape
 from nucseg.scaling import Sizes, View, fit_view
 from nucseg.volume import Shape, Volume
@@ -56,10 +57,21 @@ class StarDistSegmenter:
     def segment(self, volume: Volume, params: StarDistParams, progress: Report) -> np.ndarray:
         """Labels of a volume; see `nucseg.method.Segmenter`."""
         view = fit_view(volume, self.info["input"], params.nucleus_diameter, self.look, progress)
+        self.warn_of_thinness(view)
         own = self.info["thresholds"]
         thresholds = {"prob": params.prob_thresh or own["prob"], "nms": params.nms_thresh or own["nms"]}
         tile = self.tile(view.shape)
         return predict_labels(self.network, view, self.config, thresholds, tile, params.max_candidates, progress)
+
+    def warn_of_thinness(self, view: View) -> None:
+        """Say so when the border, where no nucleus is looked for, is half of the volume or more."""
+        for axis, size, step in zip("zyx", view.shape, self.config.grid, strict=True):
+            if size <= 4 * BORDER * step:
+                name = view.volume.source.name
+                say(
+                    f"note: {name} has {size} voxels along {axis} at the model's scale, and no nucleus is found whose "
+                    f"centre is within {BORDER * step} of the border; unet3d, for example, finds them"
+                )
 
     def look(self, view: View) -> Sizes:
         """Diameters and probabilities of the nuclei of a view, by which the scale is found."""
