@@ -1,22 +1,23 @@
 """Percentiles of a volume and the intensities that networks want, without a copy of the volume."""
 
+from collections.abc import Collection, Iterator
+
 import numpy as np
 
-# One byte per voxel or two: a histogram of all values has at most 65,536 bins.
-_HISTOGRAM_DTYPES = ("uint8", "int8", "uint16", "int16")
-_SLAB_VOXELS = 1 << 24
+_SLAB_VOXELS = 1 << 22
+_DIGIT_BITS = 16
 
 
 def percentile_range(data: np.ndarray, low: float, high: float) -> tuple[float, float]:
     """Two percentiles of all voxels: the values that ``numpy.percentile`` gives, bit for bit.
 
-    Volumes of 8 or 16 bits are counted into a histogram slab by slab, so that a memory-mapped
-    volume is read once and never held. Of other dtypes, numpy needs a copy of the volume.
+    Voxels are counted into histograms slab by slab, so that a memory-mapped volume is never held. It is
+    read once for every 16 bits of a voxel.
 
     Parameters
     ----------
     data : numpy.ndarray
-        Intensities, ZYX, at least one voxel.
+        Intensities, ZYX, at least one voxel: integers, or floats without NaN.
     low, high : float
         Percentiles, 0 to 100.
 
@@ -30,12 +31,12 @@ def percentile_range(data: np.ndarray, low: float, high: float) -> tuple[float, 
     >>> percentile_range(np.arange(11, dtype=np.uint8).reshape(1, 1, 11), 10, 95)
     (1.0, 9.5)
     """
-    if data.dtype.name not in _HISTOGRAM_DTYPES:
-        lower, upper = np.percentile(data, (low, high))
-        return float(lower), float(upper)
-    counts, smallest = _histogram(data)
-    cumulative = np.cumsum(counts)
-    return _from_histogram(cumulative, smallest, low), _from_histogram(cumulative, smallest, high)
+    last = data.size - 1
+    places = [last * float(np.true_divide(percentile, 100)) for percentile in (low, high)]
+    ranks = [(int(place), min(int(place) + 1, last)) for place in places]
+    values = _order_statistics(data, {rank for pair in ranks for rank in pair})
+    lower, upper = (_interpolate(values[a], values[b], place - a) for place, (a, b) in zip(places, ranks, strict=True))
+    return lower, upper
 
 
 def intensity_limits(data: np.ndarray, low: float, high: float) -> tuple[float, float]:
@@ -88,25 +89,52 @@ def normalise(block: np.ndarray, low: float, high: float) -> np.ndarray:
     return block
 
 
-def _histogram(data: np.ndarray) -> tuple[np.ndarray, int]:
-    """Count every value of an 8 or 16 bit dtype; returns the counts and the value of the first bin."""
-    info = np.iinfo(data.dtype)
-    unsigned = np.dtype(f"u{data.dtype.itemsize}")
-    counts = np.zeros(int(info.max) - int(info.min) + 1, np.int64)
+def _order_statistics(data: np.ndarray, ranks: Collection[int]) -> dict[int, np.generic]:
+    """The voxel of each rank, 0 for the smallest: digit after digit of its key, the most significant first."""
+    bits = 8 * data.dtype.itemsize
+    digit_bits = min(bits, _DIGIT_BITS)
+    # Of each rank, the leading digits of the voxel's key, and its rank among the voxels that share them.
+    found = dict.fromkeys(ranks, 0)
+    within = {rank: rank for rank in ranks}
+    for shift in range(bits - digit_bits, -1, -digit_bits):
+        counts = {lead: np.zeros(1 << digit_bits, np.int64) for lead in found.values()}
+        for keys in _slabs_of_keys(data):
+            digits = keys >> shift & (1 << digit_bits) - 1
+            for lead, count in counts.items():
+                same = digits if shift + digit_bits == bits else digits[keys >> shift + digit_bits == lead]
+                count += np.bincount(same, minlength=len(count))
+        for rank, lead in found.items():
+            cumulative = np.cumsum(counts[lead])
+            digit = int(np.searchsorted(cumulative, within[rank], side="right"))
+            within[rank] -= int(cumulative[digit - 1]) if digit else 0
+            found[rank] = lead << digit_bits | digit
+    values = _from_keys(np.array(list(found.values()), f"u{data.dtype.itemsize}"), data.dtype)
+    return dict(zip(found, values, strict=True))
+
+
+def _slabs_of_keys(data: np.ndarray) -> Iterator[np.ndarray]:
+    """Unsigned integers in the order of the voxels: their bits, the sign made the largest digit of a positive one."""
+    dtype = data.dtype.newbyteorder("=")
+    sign = np.array(1 << 8 * dtype.itemsize - 1, f"u{dtype.itemsize}")
     planes = max(1, _SLAB_VOXELS // max(1, data[0].size))
     for start in range(0, len(data), planes):
-        slab = np.ascontiguousarray(data[start : start + planes], dtype=data.dtype.newbyteorder("="))
-        counts += np.bincount(slab.view(unsigned).ravel(), minlength=len(counts))
-    if info.min < 0:  # two's complement: the upper half of the bins are the negative values
-        counts = np.roll(counts, len(counts) // 2)
-    return counts, int(info.min)
+        keys = np.ascontiguousarray(data[start : start + planes], dtype).view(sign.dtype).ravel()
+        if dtype.kind == "f":
+            keys = np.where(keys & sign, ~keys, keys | sign)
+        yield keys ^ sign if dtype.kind == "i" else keys
 
 
-def _from_histogram(cumulative: np.ndarray, smallest: int, percentile: float) -> float:
-    """Percentile from cumulative counts, with the rounding of numpy's ``_lerp``."""
-    last = int(cumulative[-1]) - 1
-    rank = last * np.true_divide(percentile, 100)
-    below = int(np.floor(rank))
-    fraction = rank - below
-    a, b = (float(smallest + np.searchsorted(cumulative, min(r, last), side="right")) for r in (below, below + 1))
-    return float(a + (b - a) * fraction if fraction < 0.5 else b - (b - a) * (1 - fraction))
+def _from_keys(keys: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The voxels that have these keys."""
+    sign = np.array(1 << 8 * dtype.itemsize - 1, keys.dtype)
+    if dtype.kind == "f":
+        keys = np.where(keys & sign, keys ^ sign, ~keys)
+    elif dtype.kind == "i":
+        keys = keys ^ sign
+    return keys.view(dtype.newbyteorder("="))
+
+
+def _interpolate(a: np.generic, b: np.generic, fraction: float) -> float:
+    """Between two neighbours in rank, with the rounding of numpy's ``_lerp``."""
+    step = float(b - a) if isinstance(a, np.floating) else float(b) - float(a)
+    return float(a) + step * fraction if fraction < 0.5 else float(b) - step * (1 - fraction)

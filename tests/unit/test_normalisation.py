@@ -29,12 +29,14 @@ def test_the_whole_range_of_16_bits_counts() -> None:
     assert percentile_range(data, 25, 75) == (-16384.25, 16383.25)
 
 
-def test_a_memory_map_is_counted_in_slabs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "float32", ">f4", "float64"])
+def test_a_memory_map_is_counted_in_slabs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
     monkeypatch.setattr("nucseg.normalisation._SLAB_VOXELS", 50)
-    data = np.random.default_rng(2).integers(0, 65535, (11, 6, 7)).astype(np.uint16)
+    data = (np.random.default_rng(2).lognormal(9, 1, (11, 6, 7)) - 2000).clip(0 if "u" in dtype else None).astype(dtype)
     data.tofile(tmp_path / "raw")
-    stored = np.memmap(tmp_path / "raw", np.uint16, "r", shape=data.shape)
-    assert percentile_range(stored, 1, 99.8) == tuple(np.percentile(data, (1, 99.8)))
+    stored = np.memmap(tmp_path / "raw", dtype, "r", shape=data.shape)
+    native = data.astype(data.dtype.newbyteorder("="))
+    assert percentile_range(stored, 1, 99.8) == tuple(float(v) for v in np.percentile(native, (1, 99.8)))
 
 
 def test_a_constant_volume() -> None:

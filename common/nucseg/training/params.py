@@ -20,6 +20,12 @@ class TrainParams:
     diameter: float = parameter(
         16.0, "Diameter", "Voxels across a nucleus in the patches; images are resampled to it.", minimum=6.0
     )
+    zoom: float = parameter(
+        1.5, "Zoom", "Patches show nuclei at random up to so many times larger or smaller.", minimum=1.0
+    )
+    zoom_z: float = parameter(
+        1.6, "Zoom along z", "Every second patch is at random up to so many times longer or flatter.", minimum=1.0
+    )
     learning_rate: float = parameter(0.001, "Learning rate", "At its highest, after the warm-up.", minimum=0.0)
     validate_every: int = parameter(500, "Validation interval", "Steps between two validations.", minimum=1)
     patience: int = parameter(

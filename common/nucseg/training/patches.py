@@ -36,14 +36,14 @@ class PatchPlan:
         Of the typical nucleus in the patch, in voxels, before the random zoom.
     zoom : float
         The random isotropic zoom lies between 1/zoom and zoom.
-    anisotropy : float
+    zoom_z : float
         So does, for every second patch, a zoom of the Z axis alone: voxel sizes are often wrong or unknown.
     """
 
     shape: Shape
     diameter: float
-    zoom: float = 1.5
-    anisotropy: float = 1.6
+    zoom: float = 1.0
+    zoom_z: float = 1.0
 
 
 def cut_patch(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +91,7 @@ def _random_matrix(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> np.
     wanted = plan.diameter * plan.zoom ** rng.uniform(-1, 1)
     zoom = np.array(zoom_to_diameter(pair.volume, pair.diameter, wanted))
     if rng.random() < 0.5:
-        zoom[0] *= plan.anisotropy ** rng.uniform(-1, 1)
+        zoom[0] *= plan.zoom_z ** rng.uniform(-1, 1)
     angle = rng.uniform(0, 2 * np.pi)
     turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     if rng.random() < 0.25:

@@ -116,9 +116,8 @@ def teach(job: TrainingJob, learner: Learner) -> None:
     """
     params = job.params
     _check_patches(learner)
-    make_sample = SampleMaker(
-        job.pairs, PatchPlan(learner.patch_shape, params.diameter), learner.make_targets, params.seed
-    )
+    plan = PatchPlan(learner.patch_shape, params.diameter, params.zoom, params.zoom_z)
+    make_sample = SampleMaker(job.pairs, plan, learner.make_targets, params.seed)
     validate = partial(_validate, learner, job.validation)
     info = job.describe(learner.method, learner.config)
     settings = {"method": info["method"], **info["training"], "config": info["config"]}

@@ -19,7 +19,7 @@ DIAMETER = 16.0
 @pytest.fixture(scope="module")
 def labels():
     pair = make_pair(*simulate("tissue", seed=3, shape=(40, 96, 96)))
-    plan = PatchPlan((64, 64, 64), DIAMETER, zoom=1.0, anisotropy=1.0)
+    plan = PatchPlan((64, 64, 64), DIAMETER)
     return np.maximum(cut_patch(pair, plan, np.random.default_rng(5))[1], 0)
 
 
