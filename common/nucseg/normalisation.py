@@ -1,6 +1,7 @@
 """Percentiles of a volume and the intensities that networks want, without a copy of the volume."""
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -134,7 +135,7 @@ def _from_keys(keys: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return keys.view(dtype.newbyteorder("="))
 
 
-def _interpolate(a: np.generic, b: np.generic, fraction: float) -> float:
+def _interpolate(a: Any, b: Any, fraction: float) -> float:
     """Between two neighbours in rank, with the rounding of numpy's ``_lerp``."""
     step = float(b - a) if isinstance(a, np.floating) else float(b) - float(a)
     return float(a) + step * fraction if fraction < 0.5 else float(b) - step * (1 - fraction)

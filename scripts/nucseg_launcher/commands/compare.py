@@ -77,12 +77,28 @@ def execute(args: argparse.Namespace) -> int:
             return code
     else:
         existing_folder("the output folder", out.path)
-        if args.settings or args.dry_run:
-            raise NucsegError("nothing is run when OUT alone is named", "nucseg compare METHODS IN OUT", USAGE)
+        if unused := _options_of_a_run(args):
+            raise NucsegError(
+                f"nothing is run when OUT alone is named, so {unused} would do nothing",
+                "nucseg compare METHODS IN OUT",
+                USAGE,
+            )
         collect_all(out)
     content = write_overview(out, gt_dir, also)
     _tell(content)
     return code
+
+
+def _options_of_a_run(args: argparse.Namespace) -> str:
+    """Those that were given and count only where something is run."""
+    given = {
+        "--set": args.settings,
+        "--device": args.device != "auto",
+        "--engine": args.engine,
+        "--memory": args.memory,
+        "--dry-run": args.dry_run,
+    }
+    return ", ".join(option for option, value in given.items() if value)
 
 
 def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> int:
@@ -102,7 +118,7 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
     methods = get_methods(args.words[0])
     settings = settings_of_methods(args.settings, methods)
     in_dir = existing_folder("the input folder", Path(args.words[1]))
-    engine, note = choose_engine(args.engine)
+    engine, note = choose_engine(args.engine, methods)
     if note:
         say(note)
     orders = []

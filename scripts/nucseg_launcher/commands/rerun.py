@@ -81,7 +81,7 @@ def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | 
     recorded = facts["engine"]
     if not engine_name and recorded not in ENGINES:
         raise NucsegError(f"{name} ran with the engine {recorded}", f"--engine {' or '.join(ENGINES)}", ENVIRONMENT)
-    engine, _ = choose_engine(engine_name or recorded)
+    engine, _ = choose_engine(engine_name or recorded, [method])
     settings = dict(facts["params"])
     model = launch.choose_model(method, facts["model"] or settings.pop("model", None), settings)
     order = Order(

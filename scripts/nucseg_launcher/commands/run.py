@@ -66,7 +66,8 @@ def add_run_options(parser: argparse.ArgumentParser, settings: str) -> None:
         "--engine",
         choices=tuple(ENGINES),
         help="docker, podman and apptainer run the method's container; process runs the same program without a "
-        "container, from this installation. Default: docker where it answers, else process",
+        "container, from this installation. Default: docker where it answers, else podman or apptainer where they have "
+        "the image, else process",
     )
     parser.add_argument(
         "--memory", metavar="SIZE", help="memory that the container may use, for example 16g (default: no limit)"
@@ -99,7 +100,7 @@ def execute(args: argparse.Namespace) -> int:
         memory=parse_memory(args.memory) if args.memory else None,
         resume=args.resume,
     )
-    engine, note = choose_engine(args.engine)
+    engine, note = choose_engine(args.engine, [method])
     if note:
         say(note)
     job = prepare(order, engine, only_tell=args.dry_run)

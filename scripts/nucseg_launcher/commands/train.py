@@ -78,7 +78,7 @@ def execute(args: argparse.Namespace) -> int:
             "--resume to go on with it, or another folder",
             USAGE,
         )
-    engine, note = choose_engine(args.engine)
+    engine, note = choose_engine(args.engine, [method])
     if note:
         say(note)
     job = Job(

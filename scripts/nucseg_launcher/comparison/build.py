@@ -100,7 +100,8 @@ def _ranking(sources: Sequence[Source], volumes: Sequence[VolumeComparison]) -> 
     names = [source.name for source in sources]
     means = np.mean([f1_of(each) for each in found], axis=0)
     rows = rank(names, means.tolist(), bootstrap(found, np.random.default_rng(SEED)))
-    text = f"{rows[0].method} has the highest F1 at IoU {SAME:g}, {_range(rows[0])}, the mean of {len(found)} volumes"
+    height = "the highest" if len(rows) > 1 else "an"
+    text = f"{rows[0].method} has {height} F1 at IoU {SAME:g}, {_range(rows[0])}, the mean of {len(found)} volumes"
     if len(rows) > 1:
         text += f"; that it is the best of these methods is {_certainty(rows[0])} in certainty"
         text += f" (first in {rows[0].best_probability:.0%} of the resampled results)"

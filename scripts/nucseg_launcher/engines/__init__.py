@@ -1,8 +1,9 @@
 """What can run a method. One file per engine; `ENGINES` is the list of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nucseg.errors import NucsegError
+from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.engines.base import Engine
 
 
@@ -39,8 +40,10 @@ ENGINES: dict[str, Callable[[], Engine]] = {
 """Engines by the name that ``--engine`` takes; each is imported when it is asked for."""
 
 
-def choose_engine(name: str | None) -> tuple[Engine, str]:
-    """The engine called `name`; without a name, docker where it answers and else a plain process.
+def choose_engine(name: str | None, methods: Sequence[MethodEntry]) -> tuple[Engine, str]:
+    """The engine called `name`; without a name, the one to take on this machine.
+
+    That is docker where it answers; else podman or apptainer where it has the methods' images; else a plain process.
 
     Returns
     -------
@@ -54,7 +57,11 @@ def choose_engine(name: str | None) -> tuple[Engine, str]:
     try:
         docker.connect()
     except NucsegError as error:
-        return ENGINES[
-            "process"
-        ](), f"Running without a container, as a plain process (--engine process): {error.cause}."
-    return docker, ""
+        reason = error.cause
+    else:
+        return docker, ""
+    for other in ("podman", "apptainer"):
+        engine = ENGINES[other]()
+        if all(engine.has_image(method) for method in methods):
+            return engine, f"Running with --engine {other}: {reason}."
+    return ENGINES["process"](), f"Running without a container, as a plain process (--engine process): {reason}."

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.causes import NO_GPU, explain_engine_error
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.checks.gpu import host_gpus
 from nucseg_launcher.engines.base import Job, Outcome, Sink
 from nucseg_launcher.engines.child import run_child
 from nucseg_launcher.engines.runspec import RunSpec, make_spec, mount_word
-from nucseg_launcher.engines.sif import find_program, sif_folder, sif_name
+from nucseg_launcher.engines.sif import find_program, has_program, sif_folder, sif_name
 
 ISOLATION = ("--containall", "--no-home", "--no-eval", "--no-privs", "--pwd", "/tmp")
 """Nothing of the host but what is mounted: no home, no /tmp, no variables, no processes, no capabilities.
@@ -87,9 +88,13 @@ class ApptainerEngine:
         """What it calls itself: "apptainer version 1.4.5"."""
         return subprocess.run([find_program(), "--version"], capture_output=True, text=True, check=False).stdout.strip()
 
+    def has_image(self, method: MethodEntry) -> bool:
+        """Whether it is installed and the method's SIF file is in its folder."""
+        return has_program() and _sif(method).is_file()
+
     def check(self, job: Job) -> list[Finding]:
         """The SIF file must be here and start, with a GPU and a memory limit where they are asked for."""
-        sif = _sif(job)
+        sif = _sif(job.method)
         if not sif.is_file():
             remedy = f"nucseg sif {job.method.name}, or name the folder that holds it: export NUCSEG_SIF_DIR=..."
             return [Finding("error", "image", f"there is no {sif}", remedy)]
@@ -98,7 +103,7 @@ class ApptainerEngine:
     def spec(self, job: Job) -> RunSpec:
         """Everything that is decided about the container of a job."""
         gpus = job.device == "cuda" or (job.device == "auto" and bool(host_gpus()))
-        return make_spec(job, image=str(_sif(job)), user="", gpus=gpus)
+        return make_spec(job, image=str(_sif(job.method)), user="", gpus=gpus)
 
     def line(self, job: Job) -> str:
         """The ``apptainer run`` command of a job, after that which makes its /tmp."""
@@ -106,7 +111,7 @@ class ApptainerEngine:
 
     def identity(self, job: Job) -> dict[str, str]:
         """Version of Apptainer, path and checksum of the SIF file."""
-        sif = _sif(job)
+        sif = _sif(job.method)
         with sif.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"engine_version": self.version, "image": str(sif), "image_digest": f"sha256:{digest}"}
@@ -127,14 +132,14 @@ class ApptainerEngine:
         return Outcome(ended.exit_code, peak_memory=ended.peak_memory)
 
     def _words(self, job: Job) -> list[str]:
-        sif, program = _sif(job), find_program()
+        sif, program = _sif(job.method), find_program()
         options = () if sif.is_file() and not _can_cut_network(program, sif) else NO_NETWORK
         variables = {name: os.environ[name] for name in PASSED if name in os.environ}
         return command_words(self.spec(job), program, _scratch(job), options, variables)
 
 
-def _sif(job: Job) -> Path:
-    return sif_folder() / sif_name(job.method.image)
+def _sif(method: MethodEntry) -> Path:
+    return sif_folder() / sif_name(method.image)
 
 
 def _scratch(job: Job) -> Path:

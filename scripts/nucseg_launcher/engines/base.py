@@ -114,6 +114,10 @@ class Engine(Protocol):
         """Raise `NucsegError` (ENVIRONMENT) when this engine can't be used on this machine."""
         ...
 
+    def has_image(self, method: MethodEntry) -> bool:
+        """Whether what it runs for this method is on this machine."""
+        ...
+
     def check(self, job: Job) -> list[Finding]:
         """What stands against running the job here, and what the user should know."""
         ...

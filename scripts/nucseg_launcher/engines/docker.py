@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import ENVIRONMENT, NucsegError
+from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.causes import NO_GPU, explain_engine_error
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.engines import docker_client
@@ -45,16 +46,22 @@ class DockerEngine:
         """Raise `NucsegError` (ENVIRONMENT) when no engine answers."""
         _ = self._client
 
+    def has_image(self, method: MethodEntry) -> bool:
+        """Whether the engine holds the method's image."""
+        from docker.errors import ImageNotFound
+
+        try:
+            self._client.images.get(method.image)
+        except ImageNotFound:
+            return False
+        return True
+
     def check(self, job: Job) -> list[Finding]:
         """The image must be here, and a GPU where one is asked for."""
         return [*self._check_image(job), *self._check_gpu(job), *self._check_memory(job)]
 
     def _check_image(self, job: Job) -> Iterator[Finding]:
-        from docker.errors import ImageNotFound
-
-        try:
-            self._client.images.get(job.method.image)
-        except ImageNotFound:
+        if not self.has_image(job.method):
             name = job.method.name
             remedy = f"nucseg build {name} makes it here, nucseg pull {name} downloads it"
             yield Finding("error", "image", f"the image {job.method.image} is not on this machine", remedy)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import ENVIRONMENT, NucsegError
+from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.causes import NO_CDI, explain_engine_error
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.engines.base import Job, Outcome, Sink
@@ -76,12 +77,16 @@ class PodmanEngine:
         kind = "rootless" if self._is_rootless else "as root"
         return f"Podman {self._info['version']['Version']}, {kind}, cgroup {self._info['host']['cgroupVersion']}"
 
+    def has_image(self, method: MethodEntry) -> bool:
+        """Whether Podman is installed and holds the method's image for this user."""
+        return bool(shutil.which("podman")) and _podman("image", "exists", method.image).returncode == 0
+
     def check(self, job: Job) -> list[Finding]:
         """The image must be here, and a GPU and a memory limit possible where they are asked for."""
         return [*self._check_image(job), *self._check_gpu(job), *self._check_memory(job)]
 
     def _check_image(self, job: Job) -> Iterator[Finding]:
-        if _podman("image", "exists", job.method.image).returncode:
+        if not self.has_image(job.method):
             remedy = f"docker save {job.method.image} | podman load, or podman pull {job.method.image}"
             yield Finding("error", "image", f"Podman does not have the image {job.method.image}", remedy)
 

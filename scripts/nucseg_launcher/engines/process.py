@@ -4,7 +4,7 @@ import shlex
 import sys
 
 from nucseg.errors import ENVIRONMENT, NucsegError
-from nucseg_launcher.catalogue import require_root
+from nucseg_launcher.catalogue import MethodEntry, require_root
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.engines.base import Job, Outcome, Paths, Sink, arguments
 from nucseg_launcher.engines.child import run_child
@@ -18,6 +18,10 @@ class ProcessEngine:
     def connect(self) -> None:
         """Raise `NucsegError` (ENVIRONMENT) when the methods' code is not here."""
         require_root("Running without a container")
+
+    def has_image(self, method: MethodEntry) -> bool:
+        """It needs none."""
+        return True
 
     def check(self, job: Job) -> list[Finding]:
         """The repository must be here; a memory limit needs a container."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from nucseg.errors import ENVIRONMENT, NucsegError
 
+PROGRAMS = ("apptainer", "singularity")
+
 FOLDER_VARIABLE = "NUCSEG_SIF_DIR"
 
 
@@ -17,7 +19,7 @@ def find_program() -> str:
     NucsegError
         ENVIRONMENT.
     """
-    for name in ("apptainer", "singularity"):
+    for name in PROGRAMS:
         if shutil.which(name):
             return name
     raise NucsegError(
@@ -25,6 +27,11 @@ def find_program() -> str:
         "on a cluster: module load apptainer, or ask its administrators; else install it from apptainer.org",
         ENVIRONMENT,
     )
+
+
+def has_program() -> bool:
+    """Whether there is one."""
+    return any(map(shutil.which, PROGRAMS))
 
 
 def sif_folder() -> Path:

@@ -11,6 +11,9 @@ import pytest
 
 from nucseg import __version__
 from nucseg.errors import NucsegError
+from nucseg_launcher.catalogue import get_method
+from nucseg_launcher.engines import choose_engine
+from nucseg_launcher.engines.sif import sif_name
 from nucseg_launcher.settings import parse_memory
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -224,6 +227,30 @@ def test_without_an_engine_the_process_engine_is_taken_with_one_line(tmp_path, n
     assert "plain process" in first
     assert "no container engine answers" in first
     assert "nucseg.app" in script[-1]
+
+
+def test_without_docker_an_engine_that_has_the_images_is_taken(tmp_path, monkeypatch, root):
+    monkeypatch.setenv("NUCSEG_ROOT", str(root))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    monkeypatch.setenv("NUCSEG_SIF_DIR", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    methods = [get_method("threshold")]
+
+    def taken(name=None):
+        engine, note = choose_engine(name, methods)
+        assert name or f"--engine {engine.name}" in note
+        return engine.name
+
+    assert taken() == "process"
+    for program in ("podman", "apptainer"):
+        (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
+    assert taken() == "process"
+    (tmp_path / sif_name(methods[0].image)).touch()
+    assert taken() == "apptainer"
+    (tmp_path / "podman").write_text(f'#!/bin/sh\ntest "$*" = "image exists {methods[0].image}"\n')
+    assert taken() == "podman"
+    assert taken("process") == "process"
 
 
 def test_build_hands_over_to_the_repository_s_program_and_passes_its_exit_code_on(tmp_path, root, nucseg):

@@ -202,6 +202,7 @@ def test_a_file_that_cannot_be_read_does_not_cost_the_others(compared, nucseg, t
         (["OUT", "--also", "x"], "names no folder"),
         (["OUT", "--also", "threshold=IN"], "has this name"),
         (["OUT", "--set", "sigma=1"], "nothing is run"),
+        (["OUT", "--device", "cuda", "--engine", "process", "--memory", "1g"], "so --device, --engine, --memory would"),
         (["threshold,threshold", "IN", "OUT"], "named twice"),
         (["threshold", "IN", "OUT", "--set", "other.sigma=1"], "other is not among the methods"),
         (["EMPTY"], "no method has run"),
