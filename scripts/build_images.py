@@ -12,6 +12,7 @@ import configparser
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -237,6 +238,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--server", choices=("cytomine",), default="", help="add the client that jobs of such a server need"
     )
     options = parser.parse_args(argv)
+    # A stop unwinds, so that nothing temporary stays behind, the settings of pip above all.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         for method in options.methods:
             if method not in known:
@@ -248,6 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except subprocess.CalledProcessError as error:
         print(f"error: {error.cmd[0]} failed. Try: look at its messages above", file=sys.stderr)
         return ENVIRONMENT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 

@@ -14,6 +14,7 @@ from nucseg.simulation import simulate
 from nucseg_launcher.catalogue import get_method
 from nucseg_launcher.engines.docker_client import connect
 from nucseg_launcher.main import main as nucseg
+from nucseg_launcher.signals import is_interruption
 
 ROOT = Path(__file__).resolve().parents[1]
 METHOD = "stardist3d"
@@ -43,7 +44,10 @@ def choose_engine() -> str:
     except NucsegError as error:
         print(f"The demo runs as a plain process (--engine process): {error.cause}.")
         return "process"
-    if client.images.list(get_method(METHOD).image) or nucseg(["build", METHOD]) == 0:
+    code = 0 if client.images.list(get_method(METHOD).image) else nucseg(["build", METHOD])
+    if is_interruption(code):
+        sys.exit(code)
+    if code == 0:
         return "docker"
     print("The demo runs as a plain process (--engine process): the image could not be built.")
     return "process"

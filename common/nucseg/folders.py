@@ -75,13 +75,14 @@ def prepare_output(folder: Path) -> None:
         raise NucsegError(f"the output folder {folder} is a file", "name a folder", USAGE) from None
     except OSError as error:
         reasons = {
-            errno.EROFS: ("it is read-only", "mount it writable (without :ro), or name another folder"),
+            errno.EROFS: ("it is read-only", "make it writable (a mount: without :ro), or name another folder"),
             errno.ENOSPC: ("the disk is full", "free some space, or name a folder on another disk"),
             errno.EDQUOT: ("the disk quota is used up", "free some space, or name another folder"),
         }
         other = (str(error), "name another folder")
         if isinstance(error, PermissionError):
-            other = (f"user {os.getuid()} has no permission", f"run as its owner (--user), or chmod a+rwx {folder}")
+            hint = f"run as its owner (docker run --user), or chmod a+rwx {folder}"
+            other = (f"user {os.getuid()} has no permission", hint)
         why, hint = reasons.get(error.errno or 0, other)
         raise NucsegError(f"the output folder {folder} can't be written: {why}", hint, ENVIRONMENT) from None
 
@@ -177,7 +178,7 @@ def find_ground_truth(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     if not found:
         raise NucsegError(
             f"no image has a ground truth in {folder}",
-            "give each label image its image's file name, or run with -nmc for no scores",
+            "give each label image its image's file name, or leave the ground truth out",
             USAGE,
         )
     return found

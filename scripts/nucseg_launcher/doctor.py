@@ -46,6 +46,7 @@ def _examine_engine(methods: list[MethodEntry], gpus: list[str]) -> Iterator[Fin
     images = list(engine.check_images(client, methods))
     yield from images
     here = [method for method, finding in zip(methods, images, strict=True) if finding.severity == "ok"]
-    device = "cuda" if docker_client.has_nvidia_runtime(info) else "cpu"
+    has_gpu = docker_client.can_give_gpu(client, info)
     for method in here:
+        device = "cuda" if has_gpu and engine.variant_of(client, method.image) == "cuda" else "cpu"
         yield gpu.probe(client, method.image, docker_client.container_user(info), device)

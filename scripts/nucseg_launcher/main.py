@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from nucseg import __version__
-from nucseg.errors import NucsegError
+from nucseg.errors import ENVIRONMENT, NucsegError
 from nucseg_launcher import signals
 from nucseg_launcher.commands import (
     build,
@@ -118,6 +118,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (`nucseg list | head`) has seen enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        from nucseg_launcher.box import show_failure
+
+        place = f"{error.filename}: " if error.filename else ""
+        show_failure(
+            "nucseg cannot do this",
+            f"{place}{error.strerror or error}",
+            "look at who may read and write there, and at the free space of that disk",
+        )
+        return ENVIRONMENT
     return code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -128,7 +129,8 @@ class BarDisplay:
 
     def __exit__(self, *_: object) -> None:
         self._tell_last()
-        self._bars.stop()
+        with suppress(OSError):
+            self._bars.stop()
 
     def out(self, line: str) -> None:
         """Move the bars, or print the line above them."""
@@ -164,7 +166,9 @@ class BarDisplay:
         self._last = None
 
     def _print(self, line: str) -> None:
-        self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        # A terminal may have been closed.
+        with suppress(OSError):
+            self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def open_display() -> Display:

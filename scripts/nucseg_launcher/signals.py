@@ -23,6 +23,11 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + signal_number
 
 
+def is_interruption(exit_code: int) -> bool:
+    """Whether an exit code says that a signal ended a run."""
+    return exit_code > 128
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
     if _depth:
         _pending.append(number)

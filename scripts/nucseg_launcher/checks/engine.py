@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from nucseg.errors import NucsegError
 
+VARIANT_LABEL = "org.nucseg.variant"
+
 OLDEST_ENGINE = (20, 10)
 """First version whose API and BuildKit the project is tested with."""
 
@@ -87,6 +89,11 @@ def check_images(client: DockerClient, methods: list[MethodEntry]) -> Iterator[F
             remedy = f"nucseg build {method.name}, or nucseg pull {method.name}"
             yield Finding("warning", "image", f"{method.image} is not here", remedy)
             continue
-        variant = image.labels.get("org.nucseg.variant", "unknown")
+        variant = image.labels.get(VARIANT_LABEL, "unknown")
         size = image.attrs.get("Size", 0) / 1e9
         yield Finding("ok", "image", f"{method.image}, variant {variant}, {size:.1f} GB, {image.short_id}")
+
+
+def variant_of(client: DockerClient, image: str) -> str:
+    """Whether an image that is here was built for "cpu" or "cuda"; empty when it doesn't say."""
+    return str(client.images.get(image).labels.get(VARIANT_LABEL, ""))

@@ -21,16 +21,19 @@ def existing_folder(what: str, path: Path) -> Path:
     NucsegError
         USAGE when it isn't a folder, ENVIRONMENT when this user may not read it.
     """
-    if not path.exists():
-        raise NucsegError(
-            f"{what} {path} does not exist", "check the spelling; this is its full path: " + str(path.absolute()), USAGE
-        )
-    if not path.is_dir():
-        raise NucsegError(f"{what} {path} is a file", "name the folder it lies in", USAGE)
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise NucsegError(
-            f"{what} {path} may not be read by you", "ask its owner, or: chmod -R a+rX the folder", ENVIRONMENT
-        )
+    hint = "ask its owner, or: chmod -R a+rX the folder"
+    try:
+        if not path.exists():
+            raise NucsegError(
+                f"{what} {path} does not exist", f"check the spelling; its full path: {path.absolute()}", USAGE
+            )
+        if not path.is_dir():
+            raise NucsegError(f"{what} {path} is a file", "name the folder it lies in", USAGE)
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise NucsegError(f"{what} {path} may not be read by you", hint, ENVIRONMENT)
+    except PermissionError:
+        # Of a folder above it.
+        raise NucsegError(f"{what} {path} may not be reached by you", hint, ENVIRONMENT) from None
     return path.resolve()
 
 

@@ -1,17 +1,19 @@
 """``nucseg compare``: several methods on the same images, side by side."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nucseg.errors import INTERRUPTED, USAGE, NucsegError
+from nucseg.errors import USAGE, NucsegError
 from nucseg_launcher.catalogue import get_methods
 from nucseg_launcher.commands.run import add_run_options
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.output import say
 from nucseg_launcher.settings import check_settings, parse_memory, settings_of_methods
+from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
 Run several methods on the images of the folder IN, as far as that is not done yet, and compare their results:
@@ -73,7 +75,7 @@ def execute(args: argparse.Namespace) -> int:
     code = 0
     if len(args.words) == 3:
         code = _run_all(args, out, gt_dir)
-        if args.dry_run or code >= INTERRUPTED:
+        if args.dry_run or is_interruption(code):
             return code
     else:
         existing_folder("the output folder", out.path)
@@ -140,9 +142,11 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
             if error.exit_code == USAGE:
                 raise
             show_failure(f"{order.method.name} cannot be run", error.cause, error.hint)
-            record.write_not_run(out.method(order.method.name), order.method.name, error)
+            with contextlib.suppress(OSError):
+                # A folder that cannot be written is why it was not run.
+                record.write_not_run(out.method(order.method.name), order.method.name, error)
             codes.append(error.exit_code)
-        if codes[-1] >= INTERRUPTED:
+        if is_interruption(codes[-1]):
             return codes[-1]
     some_done = any(code in (0, 1) for code in codes)
     return max(codes, default=0) if not some_done else min(1, max(codes))

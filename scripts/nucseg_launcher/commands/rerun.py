@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nucseg.errors import ENVIRONMENT, FAILED_IMAGE, INTERRUPTED, USAGE, NucsegError
+from nucseg.errors import ENVIRONMENT, FAILED_IMAGE, USAGE, NucsegError
 from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.output import say
+from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
 Do again what a run.json records: the same methods, images, weights and parameters, into a new folder OUT. Then say for
@@ -52,7 +53,7 @@ def execute(args: argparse.Namespace) -> int:
     codes = []
     for name, facts in methods.items():
         codes.append(_again(name, facts, out, args.engine))
-        if codes[-1] >= INTERRUPTED:
+        if is_interruption(codes[-1]):
             return codes[-1]
     write_overview(out)
     same = [_tell(name, facts, out) for name, facts in methods.items()]

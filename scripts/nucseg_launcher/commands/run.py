@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from nucseg.errors import INTERRUPTED
 from nucseg_launcher.catalogue import get_method
 from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.output import say
 from nucseg_launcher.settings import check_settings, parse_memory, split_settings
+from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
 Segment every TIFF, OME-TIFF and OME-Zarr image of the folder IN with one method.
@@ -108,6 +108,6 @@ def execute(args: argparse.Namespace) -> int:
         print(launch.script(engine, job))
         return 0
     code = segment(engine, job, order.out)
-    if code < INTERRUPTED:
+    if not is_interruption(code):
         write_overview(order.out)
     return code

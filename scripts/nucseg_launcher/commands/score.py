@@ -72,6 +72,9 @@ def _pairs(pred: Path, gt: Path) -> list[tuple[Path, Path]]:
 
     if pred.is_file() and gt.is_file():
         return [(pred, gt)]
+    for path in (pred, gt):
+        if not path.exists():
+            raise NucsegError(f"{path} does not exist", f"check the spelling; its full path: {path.absolute()}", USAGE)
     if pred.is_file() or gt.is_file():
         raise NucsegError("PRED and GT must both be files, or both be folders", "name two of a kind", USAGE)
     images, _ = find_images(existing_folder("the folder of label images", pred))

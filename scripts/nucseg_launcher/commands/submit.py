@@ -95,6 +95,7 @@ def execute(args: argparse.Namespace) -> int:
     """Check, write the scripts, submit them, and say under which numbers."""
     from nucseg_launcher import launch
     from nucseg_launcher.catalogue import get_methods
+    from nucseg_launcher.checks.links import outside_links
     from nucseg_launcher.checks.preflight import existing_folder
     from nucseg_launcher.segmentation import Order, draft
     from nucseg_launcher.settings import check_settings, settings_of_methods
@@ -122,6 +123,7 @@ def execute(args: argparse.Namespace) -> int:
         model = launch.choose_model(method, own.pop("model", None), own)
         check_settings(method, own)
         jobs.append(draft(Order(method, in_dir, out, gt_dir, model, own, args.device, resume=args.resume)))
+        launch.judge(list(outside_links(jobs[-1])), only_tell=args.dry_run)
     for job in jobs:
         if args.dry_run:
             print(text_of(job, wishes, args.array_size), end="")

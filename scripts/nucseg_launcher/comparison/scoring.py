@@ -65,7 +65,7 @@ def write_scores(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         write_json(path, list(rows))
     else:
         plain = [{key: value for key, value in row.items() if not isinstance(value, list | dict)} for row in rows]
-        write_text(path, table_text(plain, list(plain[0])))
+        write_text(path, table_text(plain, dict.fromkeys(key for row in plain for key in row)))
 
 
 def _scores(result: Evaluation, unit: str) -> dict[str, Any]:

@@ -75,8 +75,8 @@ def compare_volume(image: str, sources: Sequence[Source], truth: Path | None) ->
     shape = next((file.shape for file in files.values()), None)
     voxel_size = voxel_size_of(image, sources, files)
     facts = {"name": image, "stem": image_stem(Path(image)), "shape": shape, "voxel_size_um": voxel_size}
-    volume = VolumeComparison(facts, [_result(image, source, files.get(source.name)) for source in sources])
-    volume.warnings = warnings
+    results = [_result(image, source, files.get(source.name), warnings) for source in sources]
+    volume = VolumeComparison(facts, results, warnings=warnings)
     if shape is None:
         return volume
     if truth is not None:
@@ -151,7 +151,7 @@ def _against_truth(
     return against_truth(tables)
 
 
-def _result(image: str, source: Source, file: LabelFile | None) -> dict[str, Any]:
+def _result(image: str, source: Source, file: LabelFile | None, warnings: list[str]) -> dict[str, Any]:
     entry = source.entry(image)
     kept = ("status", "nuclei", "seconds", "peak_memory_mib", "cause", "hint", "problems")
     result = {"method": source.name, "volume": image, **{key: entry[key] for key in kept if key in entry}}
@@ -159,7 +159,11 @@ def _result(image: str, source: Source, file: LabelFile | None) -> dict[str, Any
         result["nuclei"] = _count(file)
     table = source.measurements and source.measurements / f"{image_stem(Path(image))}.csv"
     if table and table.is_file() and file is not None:
-        result |= _distributions(table)
+        try:
+            result |= _distributions(table)
+        except (OSError, ValueError) as error:
+            # Somebody may have edited it in a spreadsheet.
+            warnings.append(f"{source.name}: {table.name} cannot be read as a table of measurements: {error}")
     return result
 
 

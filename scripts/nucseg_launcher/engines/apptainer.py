@@ -15,6 +15,7 @@ from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.causes import NO_GPU, explain_engine_error
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.checks.gpu import host_gpus
+from nucseg_launcher.checks.links import outside_links
 from nucseg_launcher.engines.base import Job, Outcome, Sink
 from nucseg_launcher.engines.child import run_child
 from nucseg_launcher.engines.runspec import RunSpec, make_spec, mount_word
@@ -98,7 +99,7 @@ class ApptainerEngine:
         if not sif.is_file():
             remedy = f"nucseg sif {job.method.name}, or name the folder that holds it: export NUCSEG_SIF_DIR=..."
             return [Finding("error", "image", f"there is no {sif}", remedy)]
-        return [*check_start(sif, job.memory), *_check_gpu(job)]
+        return [*check_start(sif, job.memory), *_check_gpu(job), *outside_links(job)]
 
     def spec(self, job: Job) -> RunSpec:
         """Everything that is decided about the container of a job."""

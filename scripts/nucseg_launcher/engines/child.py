@@ -32,13 +32,13 @@ class Ended:
         128 + n when signal n ended it.
     errors : str
         The end of what it wrote on stderr.
-    peak_memory : int
-        Bytes of the largest process among all children that have ended.
+    peak_memory : int or None
+        Bytes of its largest process; None when a child of ours that ended earlier had a larger one.
     """
 
     exit_code: int
     errors: str
-    peak_memory: int
+    peak_memory: int | None
 
 
 def run_child(
@@ -70,6 +70,7 @@ def run_child(
         After it has ended.
     """
     process: subprocess.Popen[bytes] | None = None
+    largest_before = _largest_child()
     try:
         with held():
             process = subprocess.Popen(
@@ -84,14 +85,17 @@ def run_child(
                 # It shares our lock on the output folder, in case we are killed and it lives on.
                 close_fds=False,
             )
-        return _follow(process, sink, main_process or (lambda: process.pid))
+        code, errors = _follow(process, sink, main_process or (lambda: process.pid))
+        peak = _largest_child()
+        return Ended(code, errors, peak if peak > largest_before else None)
     finally:
         with held(forget=True):
             if process is not None:
                 _kill(process)
 
 
-def _follow(process: subprocess.Popen[bytes], sink: Sink, main_process: Callable[[], int | None]) -> Ended:
+def _follow(process: subprocess.Popen[bytes], sink: Sink, main_process: Callable[[], int | None]) -> tuple[int, str]:
+    """Exit code and the end of stderr."""
     assert process.stdout
     assert process.stderr
     pieces: queue.SimpleQueue[tuple[bool, bytes]] = queue.SimpleQueue()
@@ -112,10 +116,14 @@ def _follow(process: subprocess.Popen[bytes], sink: Sink, main_process: Callable
                 _kill(process)
             _forward(process, pieces, is_open, sink, tail)
         raise
+    return code if code >= 0 else 128 - code, tail.decode("utf-8", "replace")
+
+
+def _largest_child() -> int:
+    """Bytes of the largest process among all our children that have ended."""
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     # Linux counts in KiB, macOS in bytes.
-    peak_bytes = peak if sys.platform == "darwin" else peak * 1024
-    return Ended(code if code >= 0 else 128 - code, tail.decode("utf-8", "replace"), peak_bytes)
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

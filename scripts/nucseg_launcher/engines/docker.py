@@ -14,6 +14,7 @@ from nucseg.errors import ENVIRONMENT, NucsegError
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.causes import NO_GPU, explain_engine_error
 from nucseg_launcher.checks import Finding
+from nucseg_launcher.checks.links import outside_links
 from nucseg_launcher.engines import docker_client
 from nucseg_launcher.engines.base import Job, Outcome, Sample, Sink
 from nucseg_launcher.engines.runspec import OUT_LABEL, RunSpec, command_words, make_spec, sdk_options
@@ -58,7 +59,7 @@ class DockerEngine:
 
     def check(self, job: Job) -> list[Finding]:
         """The image must be here, and a GPU where one is asked for."""
-        return [*self._check_image(job), *self._check_gpu(job), *self._check_memory(job)]
+        return [*self._check_image(job), *self._check_gpu(job), *self._check_memory(job), *outside_links(job)]
 
     def _check_image(self, job: Job) -> Iterator[Finding]:
         if not self.has_image(job.method):
@@ -82,7 +83,7 @@ class DockerEngine:
 
     def spec(self, job: Job) -> RunSpec:
         """Everything that is decided about the container of a job."""
-        gpus = job.device == "cuda" or (job.device == "auto" and docker_client.has_nvidia_runtime(self._info))
+        gpus = job.device == "cuda" or (job.device == "auto" and docker_client.can_give_gpu(self._client, self._info))
         user = docker_client.container_user(self._info)
         return make_spec(job, image=job.method.image, user=user, gpus=gpus)
 

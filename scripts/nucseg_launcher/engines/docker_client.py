@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from nucseg_launcher.causes import explain_engine_error
+from nucseg_launcher.checks.gpu import host_gpus
+from nucseg_launcher.engines.runspec import caller
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -40,9 +41,18 @@ def has_nvidia_runtime(info: dict[str, Any]) -> bool:
     return "nvidia" in (info.get("Runtimes") or {}) or any("nvidia.com/gpu" in str(d.get("ID")) for d in devices)
 
 
+def can_give_gpu(client: DockerClient, info: dict[str, Any]) -> bool:
+    """Whether a container can have a GPU: the engine has the runtime and, as far as we can see, a GPU.
+
+    A runtime without a working driver would not even start the container.
+    """
+    is_local = client.api.base_url.startswith("http+docker://local")
+    return has_nvidia_runtime(info) and (not is_local or bool(host_gpus()))
+
+
 def container_user(info: dict[str, Any]) -> str:
     """The "uid:gid" under which a container's files belong to the caller."""
     if any("name=rootless" in option for option in info.get("SecurityOptions") or []):
         # In a rootless engine, root inside the container is the caller outside.
         return "0:0"
-    return f"{os.getuid()}:{os.getgid()}"
+    return caller()

@@ -1,12 +1,12 @@
 """Podman, through its own program: rootless or as root, with the words that Docker gets."""
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from nucseg.errors import ENVIRONMENT, NucsegError
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.causes import NO_CDI, explain_engine_error
 from nucseg_launcher.checks import Finding
+from nucseg_launcher.checks.links import outside_links
 from nucseg_launcher.engines.base import Job, Outcome, Sink
 from nucseg_launcher.engines.child import run_child
-from nucseg_launcher.engines.runspec import OUT_LABEL, RunSpec, make_spec, option_words
+from nucseg_launcher.engines.runspec import OUT_LABEL, RunSpec, caller, make_spec, option_words
 from nucseg_launcher.signals import held
 
 CDI_FOLDERS = (Path("/etc/cdi"), Path("/var/run/cdi"))
@@ -28,12 +29,15 @@ NOT_STARTED = (125, 126, 127)
 
 def command_words(spec: RunSpec, *, rootless: bool) -> list[str]:
     """The ``podman run`` command, as separate words."""
-    words = ["podman", "run", "--rm", "--pull", "never", *option_words(spec)]
+    options = option_words(replace(spec, groups=()) if rootless else spec)
+    words = ["podman", "run", "--rm", "--pull", "never", *options]
     # On a system with SELinux, the folders of a user could not be read without.
     words += ["--security-opt", "label=disable"]
     if rootless:
         # Else the user would be another one outside.
         words += ["--userns", "keep-id"]
+        # Inside, the numbers of the caller's groups are not known.
+        words += ["--group-add", "keep-groups"] if spec.groups else []
     if spec.gpus:
         words += ["--device", "nvidia.com/gpu=all"]
     return [*words, spec.image, *spec.arguments]
@@ -83,7 +87,7 @@ class PodmanEngine:
 
     def check(self, job: Job) -> list[Finding]:
         """The image must be here, and a GPU and a memory limit possible where they are asked for."""
-        return [*self._check_image(job), *self._check_gpu(job), *self._check_memory(job)]
+        return [*self._check_image(job), *self._check_gpu(job), *self._check_memory(job), *outside_links(job)]
 
     def _check_image(self, job: Job) -> Iterator[Finding]:
         if not self.has_image(job.method):
@@ -107,7 +111,9 @@ class PodmanEngine:
     def spec(self, job: Job) -> RunSpec:
         """Everything that is decided about the container of a job."""
         gpus = job.device == "cuda" or (job.device == "auto" and has_gpu_description())
-        return make_spec(job, image=job.method.image, user=f"{os.getuid()}:{os.getgid()}", gpus=gpus)
+        spec = make_spec(job, image=job.method.image, user=caller(), gpus=gpus)
+        can_keep = not self._is_rootless or self._info["host"]["ociRuntime"]["name"] == "crun"
+        return spec if can_keep else replace(spec, groups=())
 
     def _words(self, job: Job) -> list[str]:
         return command_words(self.spec(job), rootless=self._is_rootless)

@@ -46,7 +46,8 @@ class ProcessEngine:
             str(job.model) if job.model else None,
             (str(job.validation[0]), str(job.validation[1])) if job.validation else None,
         )
-        return [sys.executable, "-m", "nucseg.app", *arguments(job, paths)]
+        # -P: a module in the current folder must not be taken for one of ours.
+        return [sys.executable, "-P", "-m", "nucseg.app", *arguments(job, paths)]
 
     def line(self, job: Job) -> str:
         """The command of a job, with the two variables that it needs."""

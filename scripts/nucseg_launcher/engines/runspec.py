@@ -1,7 +1,10 @@
 """One container run as data, and Docker's two forms of it: the printed ``docker run`` line and the SDK call."""
 
+import contextlib
 import csv
 import io
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,8 @@ class RunSpec:
         Name and tag, or the path of a SIF file.
     user : str
         "uid:gid"; an engine that always runs containers as the caller doesn't ask.
+    groups : tuple of int
+        Further groups of the caller, by which mounted files may be theirs to read or write.
     memory, shared_memory : int or None
         Limit of the container and size of its /dev/shm, in bytes; None takes the engine's default.
     gpus : bool
@@ -58,6 +63,7 @@ class RunSpec:
     memory: int | None = None
     shared_memory: int | None = None
     gpus: bool = False
+    groups: tuple[int, ...] = ()
 
 
 def make_spec(job: Job, *, image: str, user: str, gpus: bool) -> RunSpec:
@@ -89,7 +95,29 @@ def make_spec(job: Job, *, image: str, user: str, gpus: bool) -> RunSpec:
         memory=job.memory,
         shared_memory=TRAINING_SHARED_MEMORY if job.train else None,
         gpus=gpus,
+        # In a rootless engine the user is another one inside, and numbers of groups mean nothing there.
+        groups=_groups_of(mounts) if user == caller() else (),
     )
+
+
+def caller() -> str:
+    """Who runs the launcher, as "uid:gid"."""
+    return f"{os.getuid()}:{os.getgid()}"
+
+
+def _groups_of(mounts: Sequence[Mount]) -> tuple[int, ...]:
+    """Those of the caller's further groups that own a mounted folder, or what lies in it."""
+    mine = set(os.getgroups()) - {os.getgid()}
+    places = [path for mount in mounts for path in (mount.source, *_entries(mount.source))] if mine else []
+    owners = set()
+    for path in places:
+        with contextlib.suppress(OSError):
+            owners.add(path.stat().st_gid)
+    return tuple(sorted(mine & owners))
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def command_words(spec: RunSpec) -> list[str]:
@@ -105,6 +133,8 @@ def option_words(spec: RunSpec) -> list[str]:
     words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     for key, value in spec.labels:
         words += ["--label", f"{key}={value}"]
+    for group in spec.groups:
+        words += ["--group-add", str(group)]
     if spec.memory is not None:
         words += ["--memory", str(spec.memory)]
     if spec.shared_memory is not None:
@@ -149,6 +179,8 @@ def sdk_options(spec: RunSpec) -> dict[str, Any]:
         "labels": dict(spec.labels),
         "mounts": [SdkMount(m.target, str(m.source), type="bind", read_only=m.read_only) for m in spec.mounts],
     }
+    if spec.groups:
+        options["group_add"] = [str(group) for group in spec.groups]
     if spec.memory is not None:
         options["mem_limit"] = spec.memory
     if spec.shared_memory is not None:

@@ -40,7 +40,7 @@ def text_of(job: Job, wishes: Wishes, array_size: int) -> str:
         largest = client.largest_array()
     except NucsegError:
         largest = client.USUAL_ARRAY
-    images = [image.name for image in readable_names(find_images(job.in_dir)[0])]
+    images = [image.name for image in find_images(job.in_dir)[0]]
     tasks = divide(images, min(array_size or largest, largest))
     return _script(job, _filled(wishes, job, tasks), tasks)
 
@@ -138,7 +138,7 @@ def missing_images(job: Job) -> tuple[list[str], str]:
     states = client.task_states([submission.job for submission in earlier], job_name(job.method.name))
     join_records(job.folder, states)
     known = {image.name: image for image in survey(job.folder, earlier, states)}
-    images = readable_names(find_images(job.in_dir)[0])
+    images = find_images(job.in_dir)[0]
     truths = find_ground_truth(job.gt_dir, images) if job.gt_dir else {}
     alive = {image.name for image in images if image.name in known and known[image.name].alive}
     done = {
@@ -148,22 +148,6 @@ def missing_images(job: Job) -> tuple[list[str], str]:
     }
     missing = [image.name for image in images if image.name not in alive | done]
     return missing, f"{len(done - alive)} done before, {len(alive)} queued or running"
-
-
-def readable_names(images: list[Path]) -> list[Path]:
-    """The images, whose names go into a script and into JSON.
-
-    Raises
-    ------
-    NucsegError
-        USAGE, for a name that is not Unicode.
-    """
-    for image in images:
-        try:
-            image.name.encode()
-        except UnicodeEncodeError:
-            raise NucsegError(f"the name of {image} is not Unicode", "rename the file", USAGE) from None
-    return images
 
 
 def _is_finished(job: Job, image: Path, entry: dict[str, Any], truth: Path | None) -> bool:

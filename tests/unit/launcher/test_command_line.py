@@ -176,6 +176,54 @@ def test_a_program_that_is_not_installed_is_named_with_a_remedy(tmp_path, nucseg
     assert not (tmp_path / "out").exists()
 
 
+def test_a_name_that_no_record_can_hold_is_told_before_the_run(tmp_path, nucseg, two_images):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(two_images / "a.tif", os.fsencode(folder) + b"/Zelle_\xfc.tif")
+    done = nucseg("run", "threshold", folder, tmp_path / "out", "--engine", "process")
+    assert done.returncode == 2
+    assert "is not Unicode" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_errors_of_the_system_are_told_like_all_others(nucseg, two_images, tmp_path):
+    # The name is too long for any file system.
+    done = nucseg("score", two_images, tmp_path / ("x" * 300))
+    assert done.returncode == 3
+    assert "File name too long" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_folder_below_one_that_may_not_be_entered_is_told(tmp_path, monkeypatch):
+    (tmp_path / "private" / "images").mkdir(parents=True)
+    (tmp_path / "private").chmod(0o700)
+    code = f"""
+import os, sys
+from pathlib import Path
+from nucseg.errors import NucsegError
+from nucseg_launcher.checks.preflight import existing_folder
+os.setuid(65534)
+try:
+    existing_folder("the input folder", Path({str(tmp_path / "private" / "images")!r}))
+except NucsegError as error:
+    print(error.exit_code, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("3 the input folder")
+    assert "may not be reached by you" in done.stdout
+
+
+def test_a_module_in_the_current_folder_is_not_taken_for_one_of_ours(tmp_path, nucseg, two_images):
+    out = tmp_path / "out"
+    dry = nucseg("run", "threshold", two_images, out, "--engine", "process", "--device", "cpu", "--dry-run")
+    (tmp_path / "tifffile.py").write_text("raise SystemExit('a stranger')")
+    script = ["bash", "-e", "-c", dry.stdout]
+    done = subprocess.run(script, cwd=tmp_path, env=nucseg.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (out / "methods" / "threshold" / "labels" / "a.tif").exists()
+
+
 def test_the_name_of_a_root_that_is_none_is_told(tmp_path, nucseg):
     done = type(nucseg)(tmp_path)("list")
     assert done.returncode == 3

@@ -232,8 +232,31 @@ def test_score_of_folders_and_of_files(nucseg, others, truth, tmp_path):
     assert json.loads((tmp_path / "one.json").read_text())[0]["f1_by_iou"][-1]["f1"] == 1
 
 
+def test_the_table_of_scores_has_the_columns_of_all_images(nucseg, truth, tmp_path):
+    for folder in ("pred", "true"):
+        (tmp_path / folder).mkdir()
+        labels = read_labels(truth / "a.tif")
+        tifffile.imwrite(tmp_path / folder / "a.tif", labels)
+        write_labels(tmp_path / folder / "b.tif", labels, (0.5, 0.5, 0.5))
+    nucseg("score", tmp_path / "pred", tmp_path / "true", "--out", tmp_path / "scores.tsv")
+    with (tmp_path / "scores.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [(row["assd_voxels"], row["assd_um"]) for row in rows] == [("0", ""), ("", "0")]
+
+
+def test_a_table_that_was_edited_does_not_cost_the_comparison(compared, nucseg, tmp_path):
+    shutil.copytree(compared[0], tmp_path / "out")
+    table = tmp_path / "out" / "methods" / "threshold" / "measurements" / "a.csv"
+    table.write_text("label;keep\n1;yes\n")
+    done = nucseg("compare", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    content = check(tmp_path / "out" / "comparison.json", "comparison.schema.json")
+    assert "a.csv cannot be read as a table" in " ".join(content["warnings"])
+
+
 def test_score_says_what_does_not_fit(nucseg, others, truth, tmp_path):
     assert "must both be files" in nucseg("score", others["right"], truth / "a.tif").stderr
+    assert "does not exist" in nucseg("score", others["right"] / "z.tif", truth / "a.tif").stderr
     assert "neither .json nor .tsv" in nucseg("score", others["right"], truth, "--out", tmp_path / "x.txt").stderr
     write_labels(tmp_path / "a.tif", np.ones((3, 4, 5), np.uint8), None)
     done = nucseg("score", tmp_path / "a.tif", truth / "a.tif")

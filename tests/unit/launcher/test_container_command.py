@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from nucseg_launcher.catalogue import MethodEntry
+from nucseg_launcher.checks.links import outside_links
 from nucseg_launcher.checks.preflight import disk_space
 from nucseg_launcher.engines import apptainer, podman
+from nucseg_launcher.engines.base import Job
 from nucseg_launcher.engines.docker import read_stats
 from nucseg_launcher.engines.docker_client import container_user, has_nvidia_runtime
-from nucseg_launcher.engines.runspec import Mount, RunSpec, command_words, sdk_options
+from nucseg_launcher.engines.runspec import Mount, RunSpec, caller, command_words, make_spec, sdk_options
 from nucseg_launcher.engines.sif import sif_folder
+from nucseg_launcher.layout import MethodFolder
 
 
 def spec(**changes: object) -> RunSpec:
@@ -92,6 +96,40 @@ def test_podman_gets_docker_s_words_and_what_it_needs_besides():
     assert options_of(words, "--pull") == ["never"]
     assert not {"--userns", "--device"} & set(podman.command_words(spec(), rootless=False))
     assert words[-4:] == docker[-4:]
+
+
+def test_groups_by_which_files_are_the_caller_s_are_handed_in(tmp_path, monkeypatch):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    out.mkdir()
+    monkeypatch.setattr("os.getgid", lambda: 70000)
+    monkeypatch.setattr("os.getgroups", lambda: [70000, data.stat().st_gid, 70001])
+    method = MethodEntry("x", {"container-image": {"image": "nucseg/x"}}, None)
+    job = Job("1", method, MethodFolder(out), out, data)
+    shared = make_spec(job, image="nucseg/x", user=caller(), gpus=False)
+    group = str(data.stat().st_gid)
+    assert options_of(command_words(shared), "--group-add") == sdk_options(shared)["group_add"] == [group]
+    assert options_of(podman.command_words(shared, rootless=False), "--group-add") == [group]
+    assert options_of(podman.command_words(shared, rootless=True), "--group-add") == ["keep-groups"]
+    # Inside a rootless Docker, and for Apptainer, numbers of groups mean nothing.
+    assert not make_spec(job, image="nucseg/x", user="0:0", gpus=False).groups
+    assert "--group-add" not in command_words(spec())
+
+
+def test_links_that_lead_out_of_a_mounted_folder_are_told(tmp_path):
+    data, other = tmp_path / "data", tmp_path / "other"
+    data.mkdir()
+    other.mkdir()
+    for folder in (data, other):
+        (folder / "a.tif").touch()
+    method = MethodEntry("x", {"container-image": {"image": "nucseg/x"}}, None)
+    job = Job("1", method, MethodFolder(tmp_path / "out"), tmp_path / "out", data)
+    (data / "b.tif").symlink_to("a.tif")
+    assert not list(outside_links(job))
+    (data / "c.tif").symlink_to(other / "a.tif")
+    (finding,) = outside_links(job)
+    assert finding.severity == "error"
+    assert finding.message.endswith("cannot see: c.tif")
 
 
 def test_sif_files_lie_in_the_user_s_data_folder_or_where_the_site_says(monkeypatch, tmp_path):

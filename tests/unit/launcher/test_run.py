@@ -206,7 +206,7 @@ def test_a_folder_that_is_no_model_ends_with_the_method_s_own_words(nucseg, two_
     assert nucseg(*words[:-2], "--dry-run").returncode == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_run_keeps_what_is_done_leaves_nothing_running_and_resumes(
     nucseg, slow_images, tmp_path, read_until, number, code
 ):
@@ -224,6 +224,7 @@ def test_an_interrupted_run_keeps_what_is_done_leaves_nothing_running_and_resume
     assert process.returncode == code
     assert "1 of 2 images done" in shown
     assert "--resume" in box
+    assert not (out / "report.html").exists()
     assert processes_with(str(out)) == []
     folder = out / "methods" / "threshold"
     assert json.loads((folder / "status.json").read_text())["status"] == "interrupted"
@@ -246,6 +247,32 @@ def test_a_run_whose_reader_goes_away_is_finished(nucseg, two_images, tmp_path):
     process.stdout.close()
     process.wait(timeout=60)
     assert json.loads((tmp_path / "out/methods/threshold/status.json").read_text())["status"] == "done"
+
+
+def test_a_run_whose_log_s_disk_is_full_is_finished(nucseg, two_images, tmp_path):
+    with Path("/dev/full").open("w") as full:
+        words = ["run", "threshold", two_images, tmp_path / "out", "--engine", "process", "--device", "cpu"]
+        command = [sys.executable, "-m", "nucseg_launcher", *map(str, words)]
+        done = subprocess.run(command, stdout=full, stderr=full, env=nucseg.environment())
+    assert done.returncode == 0
+    status = json.loads((tmp_path / "out" / "methods" / "threshold" / "status.json").read_text())
+    assert status["status"] == "done"
+
+
+def test_the_peak_memory_is_that_of_the_child_itself(nucseg):
+    code = """
+import sys
+from nucseg_launcher.engines.child import run_child
+class Silent:
+    out = err = sample = lambda self, data: None
+for work in ("x = b'1' * 300_000_000", "pass"):
+    print(run_child([sys.executable, "-c", work], Silent()).peak_memory)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=nucseg.environment())
+    large, small = done.stdout.split()
+    assert int(large) > 300_000_000
+    assert small == "None"
 
 
 def test_a_killed_method_ends_with_4_and_its_end_is_explained(nucseg, slow_images, tmp_path, read_until):
