@@ -31,8 +31,8 @@ from nucseg.formats import (
     content_sha256,
     image_stem,
     label_name,
+    read_image,
     read_labels,
-    read_volume,
     size_on_disk,
     write_labels,
 )
@@ -155,18 +155,24 @@ class Batch:
     def run(self) -> None:
         """Do all images."""
         for index, image in enumerate(self.images):
+            outdated = False
             try:
                 if self._is_done(image):
                     self._score_again(image)
                     self.skipped += 1
                     self.progress.skip(index, "done by an earlier run")
                     continue
+                outdated = True
                 self.progress.start(index)
                 facts = self._image(image)
+                outdated = False
                 self.record.add(image.name, DONE, **facts)
                 self.done += 1
                 self.progress.finish(f"{facts['nuclei']} nuclei in {duration(facts['seconds'])}")
             except Exception as error:
+                if outdated and self.earlier.get(image.name, {}).get("status") == DONE:
+                    # A result of an earlier run would look like this one's.
+                    remove(*self.results(image))
                 self._fail(image, explain(error))
 
     def _is_done(self, image: Path) -> bool:
@@ -201,12 +207,7 @@ class Batch:
             )
         begun, params = time.monotonic(), self.request.params
         reset_peak_memory()
-        volume = read_volume(
-            image,
-            channel=params.nuc_channel,
-            time_point=params.time_point,
-            voxel_size=(params.voxel_size_z, params.voxel_size_y, params.voxel_size_x),
-        )
+        volume = read_image(image, params)
         say(f"note: {_geometry(volume, params)}")
         if volume.is_constant:
             labels = np.zeros(volume.shape, np.uint16)
@@ -267,12 +268,13 @@ class Batch:
         write_overlays(self.request.overlays, image_stem(image), volume, labels)
 
     def _fail(self, image: Path, error: NucsegError) -> None:
-        # A result of an earlier run would look like this one's.
-        if self.earlier.get(image.name, {}).get("status") == DONE:
-            remove(*self.results(image))
         self.progress.finish("failed")
         self._tell(image, error)
-        self.record.add(image.name, FAILED, cause=error.cause, hint=error.hint)
+        try:
+            self.record.add(image.name, FAILED, cause=error.cause, hint=error.hint)
+        except OSError as problem:
+            # The next image's record holds this one's, too.
+            say(f"warning: {self.record.path.name} can't be written: {problem}")
 
     def _tell(self, image: Path, problem: NucsegError) -> None:
         self.problems.append((image.name, problem))

@@ -17,7 +17,7 @@ accuracy       Measured F1 at IoU 0.5 and mean matched IoU per test volume.
 sha256         Of ``weights.safetensors``.
 =============  ====================================================================================
 
-Only `name`, `method`, `config` and `sha256` are needed to load it.
+`REQUIRED` is asked of every model; the methods here need `thresholds` and `input`, too.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
+REQUIRED = ("name", "method", "config", "sha256")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def shipped_models(method_dir: Path) -> list[str]:
     return sorted(path.parent.name for path in (method_dir / "weights").glob(f"*/{DESCRIPTION}"))
 
 
-def resolve_model(method_dir: Path, value: str) -> Path:
+def resolve_model(method_dir: Path, value: str, flag: str = "--model") -> Path:
     """The folder, or the file in an upstream format, that the parameter `model` means.
 
     Parameters
@@ -72,6 +73,8 @@ def resolve_model(method_dir: Path, value: str) -> Path:
     value : str
         Name of a shipped model, or path of a folder or file (one mounted into the container). Empty
         gives the method's folder: a method that ships no model says itself what it needs.
+    flag : str
+        Of the parameter, for messages.
 
     Raises
     ------
@@ -86,9 +89,9 @@ def resolve_model(method_dir: Path, value: str) -> Path:
     hint = f"name a shipped model ({', '.join(shipped) or 'there is none'}) or a folder that holds one"
     path = Path(value)
     if not path.exists():
-        raise NucsegError(f"--model: {value!r} is neither a shipped model nor a folder or file", hint, USAGE)
+        raise NucsegError(f"{flag}: {value!r} is neither a shipped model nor a folder or file", hint, USAGE)
     if path.is_dir() and not any(path.iterdir()):
-        raise NucsegError(f"--model: the folder {value!r} is empty", hint, USAGE)
+        raise NucsegError(f"{flag}: the folder {value!r} is empty", hint, USAGE)
     return path.absolute()
 
 
@@ -110,7 +113,7 @@ def read_model(folder: Path, method: str) -> Model:
         raise NucsegError(f"{folder} is a file of no format that {method} reads", hint, USAGE) from None
     except (OSError, ValueError) as error:
         raise NucsegError(f"{path} can't be read: {error}", hint, USAGE) from None
-    missing = [key for key in ("name", "method", "config", "sha256") if not (isinstance(info, dict) and key in info)]
+    missing = [key for key in REQUIRED if not (isinstance(info, dict) and key in info)]
     if missing:
         raise NucsegError(f"{path} lacks {', '.join(missing)}", hint, USAGE)
     if info["method"] != method:

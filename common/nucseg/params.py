@@ -52,8 +52,8 @@ def parameter(
 
 
 @dataclass(frozen=True)
-class CommonParams:
-    """What every method understands. A method's own Params inherits from it and adds `model`."""
+class ImageParams:
+    """How an image is read."""
 
     nuc_channel: int = parameter(
         -1,
@@ -71,6 +71,12 @@ class CommonParams:
         0.0, "Voxel size Y (µm)", "Pixel height in µm; 0 takes the file's own.", minimum=0.0
     )
     voxel_size_x: float = parameter(0.0, "Voxel size X (µm)", "Pixel width in µm; 0 takes the file's own.", minimum=0.0)
+
+
+@dataclass(frozen=True)
+class CommonParams(ImageParams):
+    """What every method understands. A method's own Params inherits from it and adds `model`."""
+
     nucleus_diameter: float = parameter(
         0.0,
         "Nucleus diameter (µm)",

@@ -132,11 +132,20 @@ class Resampler:
         bounds = [s.indices(n)[:2] for s, n in zip(region, self.shape_out, strict=True)]
         shape = [max(0, stop - start) for start, stop in bounds]
         out = np.empty(shape, np.float32)
-        planes = max(1, _SLAB_VOXELS // max(1, shape[1] * shape[2]))
-        for start in range(0, out.shape[0] if out.size else 0, planes):
+        if not out.size:
+            return out
+        planes = max(1, int(_SLAB_VOXELS // max(1.0, shape[1] * shape[2], self._source_voxels(bounds))))
+        for start in range(0, shape[0], planes):
             stop = min(start + planes, shape[0])
             out[start:stop] = self._block(data, [(bounds[0][0] + start, bounds[0][0] + stop), *bounds[1:]])
         return out
+
+    def _source_voxels(self, bounds: list[tuple[int, int]]) -> float:
+        """Voxels of the source, of which there may be many more, per plane of a block."""
+        _, (top, bottom), (left, right) = (
+            self._axes[i].source(*b) if i in self._axes else b for i, b in enumerate(bounds)
+        )
+        return (bottom - top) * (right - left) / self.zoom[0]
 
     def _block(self, data: np.ndarray, bounds: list[tuple[int, int]]) -> np.ndarray:
         source = [self._axes[i].source(*b) if i in self._axes else b for i, b in enumerate(bounds)]

@@ -13,10 +13,12 @@ The rule, by what the model declares in its ``model.json`` under ``input``:
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from nucseg.errors import NucsegError
 from nucseg.method import Report
 from nucseg.normalisation import intensity_limits, normalise
 from nucseg.progress import say
@@ -32,6 +34,9 @@ REFINEMENTS = 2
 
 SLAB = 16
 """Planes of the source that are drawn at once."""
+
+MOST_ENLARGED = 2000
+"""Voxels of the view per voxel of the source, from which on a nucleus would be a voxel or two in the source."""
 
 LOOK = 96**3
 """Voxels of the part that the network looks at to measure the diameter."""
@@ -177,7 +182,33 @@ def fit_view(
     if zoom is None:
         measured = find_diameter(volume, declared["nucleus_diameter_voxels"], limits, look, progress)
         zoom = choose_zoom(volume, declared, measured * isotropic(volume)) or (1.0, 1.0, 1.0)
-    return View(volume, zoom, limits)
+    view = View(volume, zoom, limits)
+    check_enlargement(view, diameter)
+    return view
+
+
+def check_enlargement(view: View, diameter: float) -> None:
+    """Refuse a scale that can only come from a wrong unit, and would take days and all memory.
+
+    Parameters
+    ----------
+    view : View
+    diameter : float
+        The user's, 0 when not said.
+
+    Raises
+    ------
+    NucsegError
+    """
+    volume = view.volume
+    if prod(view.zoom) <= MOST_ENLARGED:
+        return
+    size = " x ".join(f"{edge:g}" for edge in volume.voxel_size) + " µm" if volume.voxel_size else "unknown size"
+    given = f" and nuclei of {diameter:g} {'µm' if volume.voxel_size else 'voxels'}" if diameter else ""
+    raise NucsegError(
+        f"with voxels of {size} (ZYX){given}, the model would have to see {prod(view.zoom):,.0f} voxels for each one",
+        "check the unit of the nucleus diameter and of the voxel size (--nucleus_diameter, --voxel_size_z, _y and _x)",
+    )
 
 
 def find_diameter(

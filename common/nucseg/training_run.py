@@ -36,7 +36,7 @@ def train_model(request: Train, method: Method) -> int:
             f"{request.out_dir} holds a training that can go on", "--resume goes on; else name another folder", USAGE
         )
     device = pick_device(request.device, request.params)
-    start = resolve_model(method_folder(method.name), request.params.from_) if request.params.from_ else None
+    start = resolve_model(method_folder(method.name), request.params.from_, "--from") if request.params.from_ else None
     found = [_pairs(*folders, request.params) for folders in inputs]
     pairs, validation = found if len(found) == 2 else split(found[0])
     say(f"training on {len(pairs)} volumes, validating on {len(validation)}")
@@ -52,7 +52,13 @@ def train_model(request: Train, method: Method) -> int:
 
 def _pairs(images: Path, labels: Path, params: Any) -> list[Pair]:
     """The pairs of two folders, what is odd about them said; an unfit one is an error."""
-    pairs = find_pairs(images, labels)
+    pairs = find_pairs(images, labels, params)
+    if unknown := [pair.volume.source.name for pair in pairs if pair.volume.voxel_size is None]:
+        some = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+        say(
+            f"note: the voxels of {len(unknown)} of {len(pairs)} volumes have unknown size and are taken as cubes "
+            f"({some}); --voxel_size_z, _y and _x tell it, in µm"
+        )
     for pair in pairs:
         for note in (*pair.notes, oversized(pair, params.diameter, params.patch_size)):
             if note:

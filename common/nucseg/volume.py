@@ -10,7 +10,7 @@ Shape = tuple[int, int, int]
 Region = tuple[slice, slice, slice]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Volume:
     """One channel of one time point.
 

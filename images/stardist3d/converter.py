@@ -18,6 +18,7 @@ import numpy as np
 
 from images.stardist3d.config import StarDistConfig
 from nucseg.errors import USAGE, NucsegError
+from nucseg.models import DESCRIPTION
 
 DEFAULT_THRESHOLDS = {"prob": 0.5, "nms": 0.4}
 
@@ -26,8 +27,8 @@ StateDict = dict[str, np.ndarray]
 
 
 def is_published_folder(path: Path) -> bool:
-    """Whether the folder looks like one that upstream's StarDist3D wrote."""
-    return (path / "config.json").is_file() and _weights_files(path) != []
+    """Whether the folder looks like one that upstream's StarDist3D wrote, or a part of one."""
+    return not (path / DESCRIPTION).exists() and ((path / "config.json").is_file() or _weights_files(path) != [])
 
 
 def load_folder(path: Path) -> tuple[StarDistConfig, StateDict, dict[str, Any]]:

@@ -18,6 +18,7 @@ from images.stardist3d.native import quiet_native_code
 from images.stardist3d.suppression import suppress
 from nucseg.errors import NucsegError
 from nucseg.method import Report
+from nucseg.runtime import available_memory
 from nucseg.tiling import Readable, Tile, padded_shape, plan_tiles, read_padded
 from nucseg.volume import Shape, Triple
 
@@ -189,21 +190,15 @@ def predict_candidates(
         Too many candidates; values that are not numbers; polyhedra that exceed the volume.
     """
     found: list[Polyhedra] = []
-    count, limit = 0, max_candidates or most_candidates(view.shape, config.grid)
+    limit = max_candidates or min(most_candidates(view.shape, config.grid), most_in_memory(config))
+    count = 0
     for i, tile in enumerate(tiles):
         progress(i / len(tiles), f"tile {i + 1}/{len(tiles)}")
         found.append(_candidates_in_tile(network, view, config, prob_thresh, tile))
         count += len(found[-1])
         if count > limit:
             raise _too_many(count, limit, prob_thresh, i + 1, len(tiles))
-    all_of = Polyhedra(
-        np.concatenate([part.points for part in found]),
-        np.concatenate([part.prob for part in found]),
-        np.concatenate([part.dist for part in found]),
-        None if config.n_classes is None else np.concatenate([p.class_prob for p in found if p.class_prob is not None]),
-    )
-    # Equal probabilities are ordered by place in the list, which must not depend on the tiles.
-    return all_of if len(tiles) == 1 else all_of[np.lexsort(all_of.points.T[::-1])]
+    return found[0] if len(found) == 1 else _in_raster_order(found)
 
 
 def most_candidates(shape: Shape, grid: Shape) -> int:
@@ -215,6 +210,35 @@ def most_candidates(shape: Shape, grid: Shape) -> int:
     (2000000, 100000000)
     """
     return max(FEW, int(SUITABLE * prod(-(-n // step) for n, step in zip(shape, grid, strict=True))))
+
+
+def most_in_memory(config: StarDistConfig) -> int:
+    """Candidates that fit into half of the free memory, twice: as the tiles gave them, and in their order."""
+    numbers = 3 + 1 + config.n_rays + (0 if config.n_classes is None else config.n_classes + 1)
+    return int(available_memory("cpu") / 2 / (2 * 4 * numbers))
+
+
+def _in_raster_order(parts: Sequence[Polyhedra]) -> Polyhedra:
+    """All candidates. Equal probabilities are ordered by place in the list, which must not depend on the tiles."""
+    order = np.lexsort(np.concatenate([part.points for part in parts]).T[::-1])
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+
+    def ordered(arrays: list[np.ndarray]) -> np.ndarray:
+        result = np.empty((len(order), *arrays[0].shape[1:]), arrays[0].dtype)
+        stop = 0
+        for array in arrays:
+            start, stop = stop, stop + len(array)
+            result[places[start:stop]] = array
+        return result
+
+    classes = [part.class_prob for part in parts if part.class_prob is not None]
+    return Polyhedra(
+        ordered([part.points for part in parts]),
+        ordered([part.prob for part in parts]),
+        ordered([part.dist for part in parts]),
+        ordered(classes) if classes else None,
+    )
 
 
 def render_labels(polyhedra: Polyhedra, view: NetworkView, config: StarDistConfig) -> np.ndarray:

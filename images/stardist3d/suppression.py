@@ -30,7 +30,10 @@ BALLAST = 20_000
 """Extent in voxels of the polyhedron that stands for all others when upstream's code gets a single pair."""
 
 STEP = 200
-"""Candidates between two reports."""
+"""Candidates between two looks at the clock."""
+
+LOOK_SECONDS = 0.5
+"""Between two reports: counting what is left takes time itself."""
 
 PATIENCE = 3600.0
 """Seconds that the rest may always take, at the pace so far."""
@@ -141,6 +144,7 @@ class _Suppression:
         )
         cells = _cells(self.points, boxes)
         start, began = 0, time.monotonic()
+        looked = began
         while start < n:
             stop = min(n, (start // STEP + 1) * STEP)
             start, n_open = overlap.advance(
@@ -160,9 +164,11 @@ class _Suppression:
             if n_open:
                 self.deferred += n_open
                 self._settle(start - 1, open_pairs[:n_open], alive)
-            done = 1 - float(alive[start:].sum()) / n
-            progress(done, f"choosing among {n} candidates")
-            _check_pace(time.monotonic() - began, done, n)
+            if time.monotonic() - looked > LOOK_SECONDS:
+                looked = time.monotonic()
+                done = 1 - np.count_nonzero(alive[start:]) / n
+                progress(done, f"choosing among {n} candidates")
+                _check_pace(looked - began, done, n)
         return alive
 
     def _boxes(self) -> np.ndarray:

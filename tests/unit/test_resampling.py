@@ -81,6 +81,24 @@ def test_only_the_needed_part_of_the_source_is_read(tmp_path: Path) -> None:
     assert np.isfinite(block).all()
 
 
+@pytest.mark.parametrize("zoom", [(0.1, 0.1, 0.1), (0.2, 0.2, 0.2), (2.0, 0.1, 0.1)])
+def test_no_slab_needs_much_more_than_its_share_of_the_source(zoom: Triple, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nucseg.resampling._SLAB_VOXELS", 30_000)
+    parts = []
+
+    class Source(np.ndarray):
+        def __getitem__(self, key: object) -> np.ndarray:
+            parts.append(np.asarray(self)[key].size)
+            return np.asarray(self)[key]
+
+    data = np.zeros((200, 40, 40), np.uint8).view(Source)
+    resampler = Resampler(data.shape, zoom)
+    resampler.read(data, whole(resampler.shape_out))
+    assert len(parts) > 5
+    # The context of a plane at a tenth is 20 planes of the source.
+    assert max(parts) <= 30_000 + 20 * 40 * 40
+
+
 def test_what_cannot_be_resampled_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot resample"):
         Resampler((4, 5, 6), (0.0, 1.0, 1.0))

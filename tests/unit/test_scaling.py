@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nucseg.errors import NucsegError
 from nucseg.scaling import (
     LOOK,
     View,
@@ -54,6 +55,15 @@ def test_a_network_sees_a_sparse_image_from_0_to_1():
     view = fit_view(volume_of(data), declared, 0.0, lambda view: (np.empty(0), np.empty(0)), lambda done, text: None)
     seen = view.read(tuple(slice(0, n) for n in view.shape))
     assert np.unique(seen).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("voxel_size", "diameter"), [((1.0, 0.2, 0.2), 0.008), ((1000.0, 1.0, 1.0), 1.0), (None, 0.1)])
+def test_a_scale_that_comes_from_a_wrong_unit_is_refused(voxel_size, diameter):
+    volume = volume_of(np.random.default_rng(2).integers(0, 9, (10, 20, 20)).astype(np.uint8), voxel_size)
+    declared = {"percentiles": [1, 99.8], "nucleus_diameter_voxels": 16.0}
+    with pytest.raises(NucsegError, match="voxels for each one") as caught:
+        fit_view(volume, declared, diameter, lambda view: (np.empty(0), np.empty(0)), lambda done, text: None)
+    assert "--nucleus_diameter" in caught.value.hint
 
 
 def test_points_and_labels_come_back_to_the_source():

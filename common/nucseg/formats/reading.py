@@ -10,6 +10,7 @@ from nucseg.errors import NucsegError
 from nucseg.formats.listing import is_zarr
 from nucseg.formats.tiff import read_tiff
 from nucseg.formats.voxel_size import complete_voxel_size
+from nucseg.params import ImageParams
 from nucseg.volume import Triple, Volume
 
 _SLAB_VOXELS = 1 << 24
@@ -44,6 +45,16 @@ def read_volume(path: Path, *, channel: int = -1, time_point: int = -1, voxel_si
     if data.dtype.kind == "f":
         _check_finite(data, path)
     return Volume(data, complete_voxel_size(declared, voxel_size, path), path)
+
+
+def read_image(path: Path, params: ImageParams) -> Volume:
+    """`read_volume` as the parameters say."""
+    return read_volume(
+        path,
+        channel=params.nuc_channel,
+        time_point=params.time_point,
+        voxel_size=(params.voxel_size_z, params.voxel_size_y, params.voxel_size_x),
+    )
 
 
 def read_labels(path: Path) -> np.ndarray:

@@ -49,9 +49,10 @@ def voxel_size_of(tif: TiffFile) -> list[float]:
     if tif.is_ome and tif.ome_metadata:
         return _from_ome(tif.ome_metadata)
     if tif.imagej_metadata:
-        return _from_imagej(tif, tif.imagej_metadata)
+        # ImageJ doesn't write a distance of 1 (ij/io/FileSaver.java).
+        return _from_imagej(tif, tif.imagej_metadata, 1.0)
     shaped = tif.shaped_metadata
-    return _from_imagej(tif, shaped[0]) if shaped else [0.0, 0.0, 0.0]
+    return _from_imagej(tif, shaped[0], None) if shaped else [0.0, 0.0, 0.0]
 
 
 def complete_voxel_size(declared: list[float], explicit: Triple, path: Path) -> Triple | None:
@@ -102,11 +103,12 @@ def _from_ome(xml: str) -> list[float]:
     ]
 
 
-def _from_imagej(tif: TiffFile, metadata: Mapping[str, Any]) -> list[float]:
+def _from_imagej(tif: TiffFile, metadata: Mapping[str, Any], spacing: float | None) -> list[float]:
+    """`spacing` is the distance of slices that metadata without one mean."""
     unit = metadata.get("unit")
     tags = tif.pages.first.tags
     return [
-        micrometres(metadata.get("spacing"), metadata.get("zunit", unit)),
+        micrometres(metadata.get("spacing", spacing), metadata.get("zunit", unit)),
         micrometres(_pixel_size(tags.valueof("YResolution")), metadata.get("yunit", unit)),
         micrometres(_pixel_size(tags.valueof("XResolution")), unit),
     ]

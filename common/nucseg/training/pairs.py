@@ -1,14 +1,15 @@
 """Pairs of an image and its labels: found by name, checked before anything starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.folders import find_ground_truth, find_images
-from nucseg.formats import image_stem, read_labels, read_volume
+from nucseg.formats import image_stem, read_image, read_labels
 from nucseg.normalisation import intensity_limits
+from nucseg.params import ImageParams
 from nucseg.scaling import isotropic, zoom_to_diameter
 from nucseg.volume import Volume
 
@@ -16,7 +17,7 @@ PERCENTILES = (1.0, 99.8)
 """Percentiles of the intensities that every model trained here sees as 0 and 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """A volume, its labels, and what training needs to know of both.
 
@@ -48,13 +49,15 @@ class Pair:
         return image_stem(self.volume.source)
 
 
-def find_pairs(images: Path, labels: Path) -> list[Pair]:
+def find_pairs(images: Path, labels: Path, params: ImageParams) -> list[Pair]:
     """Read and check all pairs of two folders; `find_ground_truth` says which labels are an image's.
 
     Parameters
     ----------
     images, labels : pathlib.Path
         Folders of TIFF or OME-Zarr images.
+    params : ImageParams
+        How the images are read.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def find_pairs(images: Path, labels: Path) -> list[Pair]:
         try:
             if path not in truths:
                 raise NucsegError(f"no label image of this name in {labels}")
-            pairs.append(make_pair(read_volume(path), read_labels(truths[path])))
+            pairs.append(make_pair(read_image(path, params), read_labels(truths[path])))
         except NucsegError as error:
             problems.append(f"{path.name}: {error.cause}" + (f" ({error.hint})" if error.hint else ""))
     if problems:
@@ -116,6 +119,8 @@ def make_pair(volume: Volume, labels: np.ndarray) -> Pair:
     limits = intensity_limits(volume.data, *PERCENTILES)
     if limits[0] == limits[1]:
         raise NucsegError(f"the image has the same intensity, {limits[0]:g}, everywhere")
+    # A plain array, in one piece, is sent to other processes by its place in a file (`nucseg.training.samples`).
+    volume = replace(volume, data=np.ascontiguousarray(np.asarray(volume.data)))
     return Pair(volume, labels, limits, centres, diameter, _notes(labels, [number for number, _ in boxes]))
 
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from nucseg.params import parameter
+from nucseg.params import ImageParams, parameter
 
 EPOCH = 100
 """Steps of an epoch."""
 
 
 @dataclass(frozen=True)
-class TrainParams:
+class TrainParams(ImageParams):
     """A method's own TrainParams inherits from it."""
 
     steps: int = parameter(3000, "Steps", "Number of training steps.", minimum=1)

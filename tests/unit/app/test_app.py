@@ -1,5 +1,6 @@
 """The entrypoint, run as the containers run it, with a small method that really segments."""
 
+import errno
 import json
 import os
 import re
@@ -215,6 +216,24 @@ def test_resume_scores_again_where_the_ground_truth_has_changed(folders, tmp_pat
     assert (code, entries[0]["status"]) == (1, "done")
     assert "the scores are missing (the labels are written): the ground truth has shape" in entries[0]["problems"][0]
     assert "1 result missing beside the labels" in out
+
+
+def test_a_record_that_cannot_be_written_costs_no_result(folders, tmp_path, monkeypatch, capsys):
+    gt = tmp_path / "gt"
+    gt.mkdir()
+    for image in folders[0].iterdir():
+        tifffile.imwrite(gt / image.name, TRUTH)
+    assert run(folders) == 0
+
+    def full(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nucseg.record.RunRecord.write", full)
+    assert run(folders, "--resume", "--gt", f"{gt}") == 1
+    said = capsys.readouterr().out
+    assert "the disk is full" in said
+    assert "100% of 2 images: 0 done, 2 failed" in said
+    assert {"a.tif", "b (2) µ.tif"} <= set(names(folders[1]))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -46,6 +46,10 @@ def test_imagej_spellings_of_the_micrometre(tmp_path: Path, unit: str) -> None:
         assert size_of(tmp_path, **imagej(unit)) == (2.0, 0.25, 0.25)
 
 
+def test_imagej_leaves_out_a_distance_of_slices_of_1(tmp_path: Path) -> None:
+    assert size_of(tmp_path, **imagej("micron", None)) == (1.0, 0.25, 0.25)
+
+
 def test_other_imagej_units(tmp_path: Path) -> None:
     assert size_of(tmp_path, **imagej("nm", 2000, 1 / 250)) == pytest.approx((2.0, 0.25, 0.25))
     assert size_of(tmp_path, **imagej("mm", 0.002, 4000)) == pytest.approx((2.0, 0.25, 0.25))
@@ -57,7 +61,7 @@ def test_other_imagej_units(tmp_path: Path) -> None:
         imagej("pixel"),
         imagej(None),
         imagej("inch", 1.0, 72.0),
-        imagej("micron", None),
+        imagej("pixel", None),
         {"resolution": (72, 72), "resolutionunit": "inch"},
         {"resolution": (40000, 40000), "resolutionunit": "centimeter"},
         {},

@@ -95,6 +95,7 @@ def test_no_candidates_and_one():
 
 
 def test_hours_of_suppression_are_refused_unless_there_are_many_candidates(monkeypatch):
+    monkeypatch.setattr(suppression, "LOOK_SECONDS", -1.0)
     monkeypatch.setattr(suppression, "FIRST_LOOK", -1.0)
     monkeypatch.setattr(suppression, "PATIENCE", 0.0)
     rays = Rays_GoldenSpiral(32)

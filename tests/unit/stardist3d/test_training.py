@@ -1,11 +1,14 @@
 """StarDist's targets and losses, and a whole training run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from images.stardist3d.method import StarDistTrainParams
-from images.stardist3d.training import describe, loss, make_targets
+from images.stardist3d.training import check_start, describe, loss, make_targets
+from nucseg.errors import NucsegError
 from nucseg.training.patches import OUTSIDE
 
 CONFIG = describe(StarDistTrainParams(n_rays=32))
@@ -37,6 +40,15 @@ def test_voxels_outside_the_volume_are_ignored():
     changed = logits.clone()
     changed[..., 10:] = 9
     assert loss((changed, perfect), targets)["prob"] == loss((logits, perfect), targets)["prob"]
+
+
+def test_what_is_asked_for_must_be_what_the_model_to_start_from_has():
+    check_start(CONFIG, StarDistTrainParams())
+    check_start(CONFIG, StarDistTrainParams(n_rays=32))
+    with pytest.raises(NucsegError, match=r"--n_rays 96: the model to start from has 32"):
+        check_start(CONFIG, StarDistTrainParams(n_rays=96))
+    with pytest.raises(NucsegError, match="2 input channels"):
+        check_start(replace(CONFIG, n_channel_in=2), StarDistTrainParams())
 
 
 def test_the_loss_is_least_at_the_target():
