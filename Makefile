@@ -21,7 +21,7 @@ demo: setup ## segment the bundled demo volumes and say where the results are
 
 test: setup ## all tests that this machine can run; what is left out, and why, is said at the end
 	@if docker version >/dev/null 2>&1; then \
-	    $(BIN)/python scripts/build_images.py --variant cpu --keep; \
+	    $(BIN)/python scripts/build_images.py --variant auto --keep; \
 	elif [ -n "$$CI$$NUCSEG_REQUIRE_ENGINE" ]; then \
 	    echo "error: no container engine answers, and this run requires one. Try: scripts/start_engine.sh" >&2; exit 3; \
 	else \

@@ -1,6 +1,6 @@
 """Build the base image and the method images with the local container engine.
 
-    python scripts/build_images.py [--variant cpu|cuda] [--keep] [--base-image NAME] [--server cytomine] [METHOD ...]
+    python scripts/build_images.py [--variant cpu|cuda|auto] [--keep] [--base-image NAME] [--server NAME] [METHOD ...]
 
 A plain ``docker build`` does the same where the public registries can be reached. This program adds what a machine
 behind a mirror or without a registry needs: the host's own pip settings and CA bundle as build secrets, a CPU build
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 
@@ -111,6 +112,15 @@ def torch_pin(variant: str) -> str:
     return next(line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
 
 
+def pip_report(pin: str, folder: Path) -> dict[str, Any]:
+    """What pip would install for a pin, with the host's own settings; `folder` is for its report."""
+    report = folder / "report.json"
+    ask = ["install", "--dry-run", "--no-deps", "--ignore-installed", "--only-binary=:all:", "--report", str(report)]
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *ask, pin], check=True)
+    item: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))["install"][0]
+    return item
+
+
 def wheels_image(docker: str) -> str:
     """An image that holds the CPU wheel of torch, which pip finds with the host's own settings."""
     pin = torch_pin("cpu")
@@ -120,22 +130,10 @@ def wheels_image(docker: str) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pip = [sys.executable, "-m", "pip", "--quiet"]
-        report = folder / "report.json"
-        ask = [
-            "install",
-            "--dry-run",
-            "--no-deps",
-            "--ignore-installed",
-            "--only-binary=:all:",
-            "--report",
-            str(report),
-            pin,
-        ]
-        subprocess.run([*pip, *ask], check=True)
-        item = json.loads(report.read_text(encoding="utf-8"))["install"][0]
+        item = pip_report(pin, folder)
         if any(name.startswith(("nvidia", "cuda", "triton")) for name in item["metadata"].get("requires_dist", [])):
             raise NucsegError(
-                f"VARIANT=cpu, but the {pin} that pip finds here is a CUDA build ({item['metadata']['version']})",
+                f"the {pin} that pip finds here is a CUDA build ({item['metadata']['version']}), not one for the CPU",
                 "point pip at an index or a folder of CPU wheels (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS)",
                 ENVIRONMENT,
             )
@@ -146,6 +144,16 @@ def wheels_image(docker: str) -> str:
         if tar.wait():
             raise NucsegError("the wheels could not be packed", "look at the messages of tar above", ENVIRONMENT)
     return tag
+
+
+def variant_here(docker: str) -> str:
+    """The CPU variant where pip finds a CPU build of torch; else the CUDA variant, which runs on CPUs too."""
+    try:
+        wheels_image(docker)
+    except NucsegError as error:
+        print(f"note: the CUDA variant is built, which is larger and runs on the CPU too: {error}", flush=True)
+        return "cuda"
+    return "cpu"
 
 
 def kept_variant(docker: str, images: Sequence[str]) -> str | None:
@@ -204,6 +212,8 @@ def build_all(methods: Sequence[str], variant: str, base: str | None, server: st
     release = f"v{version()}"
     if keep:
         variant = kept_variant(docker, [f"nucseg/{method}:{release}" for method in methods]) or variant
+    if variant == "auto":
+        variant = variant_here(docker)
     common = {"VERSION": version(), "REVISION": revision()}
     library = f"nucseg/base:{release}-{variant}"
     with tempfile.TemporaryDirectory() as folder:
@@ -230,7 +240,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("methods", nargs="*", metavar="METHOD", help=f"default: all of {', '.join(known) or 'them'}")
     parser.add_argument(
-        "--variant", choices=("cpu", "cuda"), default="cuda", help="which build of torch (default: cuda)"
+        "--variant",
+        choices=("cpu", "cuda", "auto"),
+        default="cuda",
+        help="which build of torch (default: cuda); auto takes cpu where pip finds such a build, else cuda",
     )
     parser.add_argument("--keep", action="store_true", help="build the variant of the images that are here, if any are")
     parser.add_argument("--base-image", help=f"default: {DEFAULT_BASE}, or one made here where it cannot be pulled")

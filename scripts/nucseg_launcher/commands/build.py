@@ -22,7 +22,8 @@ def add_parser(commands: Any) -> None:
         "--variant",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="cuda can use NVIDIA GPUs and is several GB larger; auto (default) takes it where the engine has a GPU",
+        help="cuda can use NVIDIA GPUs and is several GB larger; auto (default) takes it where the engine has a GPU, "
+        "or pip finds no CPU build of torch",
     )
     parser.set_defaults(execute=execute)
 
@@ -38,8 +39,9 @@ def execute(args: argparse.Namespace) -> int:
         raise NucsegError(f"{program} is missing", "set NUCSEG_ROOT to a complete nucseg repository", ENVIRONMENT)
     variant = args.variant
     if variant == "auto":
-        variant = "cuda" if docker_client.has_nvidia_runtime(docker_client.connect().info()) else "cpu"
-        print(f"Building the {variant} variant (--variant chooses another).", flush=True)
+        has_gpu = docker_client.has_nvidia_runtime(docker_client.connect().info())
+        variant = "cuda" if has_gpu else "auto"
+        print(f"Building the {'cuda' if has_gpu else 'cpu'} variant (--variant chooses another).", flush=True)
     process = subprocess.Popen([sys.executable, str(program), "--variant", variant, *methods])
     try:
         return process.wait()
