@@ -150,8 +150,8 @@ def variant_here(docker: str) -> str:
     """The CPU variant where pip finds a CPU build of torch; else the CUDA variant, which runs on CPUs too."""
     try:
         wheels_image(docker)
-    except NucsegError as error:
-        print(f"note: the CUDA variant is built, which is larger and runs on the CPU too: {error}", flush=True)
+    except (NucsegError, subprocess.CalledProcessError) as error:
+        print(f"note: no CPU build of torch, but the larger CUDA variant runs on the CPU too ({error})", flush=True)
         return "cuda"
     return "cpu"
 
@@ -214,6 +214,7 @@ def build_all(methods: Sequence[str], variant: str, base: str | None, server: st
         variant = kept_variant(docker, [f"nucseg/{method}:{release}" for method in methods]) or variant
     if variant == "auto":
         variant = variant_here(docker)
+    print(f"Building the {variant} variant (--variant chooses another).", flush=True)
     common = {"VERSION": version(), "REVISION": revision()}
     library = f"nucseg/base:{release}-{variant}"
     with tempfile.TemporaryDirectory() as folder:

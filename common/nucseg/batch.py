@@ -165,7 +165,6 @@ class Batch:
                 outdated = True
                 self.progress.start(index)
                 facts = self._image(image)
-                outdated = False
                 self.record.add(image.name, DONE, **facts)
                 self.done += 1
                 self.progress.finish(f"{facts['nuclei']} nuclei in {duration(facts['seconds'])}")
@@ -272,8 +271,8 @@ class Batch:
         self._tell(image, error)
         try:
             self.record.add(image.name, FAILED, cause=error.cause, hint=error.hint)
-        except OSError as problem:
-            # The next image's record holds this one's, too.
+        except (NucsegError, OSError) as problem:
+            # The record of the next image holds this one's, too.
             say(f"warning: {self.record.path.name} can't be written: {problem}")
 
     def _tell(self, image: Path, problem: NucsegError) -> None:

@@ -147,8 +147,8 @@ def load_weights(model: Model) -> dict[str, np.ndarray]:
         raise NucsegError(f"{path} is no safetensors file: {error}", hint, USAGE) from None
 
 
-def fingerprint(model: Path, info: Mapping[str, Any]) -> dict[str, str]:
-    """Name and SHA-256 of a model for the run record.
+def fingerprint(model: Path, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and SHA-256 of a model, and what it decides by, for the run record.
 
     A model of an upstream format declares no hash: it gets that of its files' names and contents.
     """
@@ -161,7 +161,8 @@ def fingerprint(model: Path, info: Mapping[str, Any]) -> dict[str, str]:
                     f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode(errors="replace")
                 )
         digest = whole.hexdigest()
-    return {"name": str(info.get("name", model.name)), "sha256": str(digest)}
+    decides = {key: info[key] for key in ("thresholds", "input") if key in info}
+    return {"name": str(info.get("name", model.name)), "sha256": str(digest), **decides}
 
 
 def write_model(folder: Path, info: Mapping[str, Any], weights: Mapping[str, Any]) -> Model:

@@ -35,8 +35,8 @@ REFINEMENTS = 2
 SLAB = 16
 """Planes of the source that are drawn at once."""
 
-MOST_ENLARGED = 2000
-"""Voxels of the view per voxel of the source, from which on a nucleus would be a voxel or two in the source."""
+LEAST_NUCLEUS = 2.0
+"""Voxels of the source in the smallest nucleus that can be meant; less comes from a wrong unit."""
 
 LOOK = 96**3
 """Voxels of the part that the network looks at to measure the diameter."""
@@ -183,16 +183,18 @@ def fit_view(
         measured = find_diameter(volume, declared["nucleus_diameter_voxels"], limits, look, progress)
         zoom = choose_zoom(volume, declared, measured * isotropic(volume)) or (1.0, 1.0, 1.0)
     view = View(volume, zoom, limits)
-    check_enlargement(view, diameter)
+    check_scale(view, declared, diameter)
     return view
 
 
-def check_enlargement(view: View, diameter: float) -> None:
+def check_scale(view: View, declared: Mapping[str, Any], diameter: float) -> None:
     """Refuse a scale that can only come from a wrong unit, and would take days and all memory.
 
     Parameters
     ----------
     view : View
+    declared : mapping
+        `input` of the model's ``model.json``.
     diameter : float
         The user's, 0 when not said.
 
@@ -200,8 +202,8 @@ def check_enlargement(view: View, diameter: float) -> None:
     ------
     NucsegError
     """
-    volume = view.volume
-    if prod(view.zoom) <= MOST_ENLARGED:
+    volume, wanted = view.volume, declared.get("nucleus_diameter_voxels")
+    if not wanted or wanted**3 / prod(view.zoom) >= LEAST_NUCLEUS:
         return
     size = " x ".join(f"{edge:g}" for edge in volume.voxel_size) + " µm" if volume.voxel_size else "unknown size"
     given = f" and nuclei of {diameter:g} {'µm' if volume.voxel_size else 'voxels'}" if diameter else ""

@@ -11,7 +11,7 @@ from cellpose.dynamics import masks_to_flows
 from images.cellpose.method import CellposeParams, CellposeTrainParams
 from images.cellpose.model_file import build, load_any
 from images.cellpose.segmenter import CellposeSegmenter
-from nucseg.training.job import TrainingJob
+from nucseg.training.job import TrainingJob, going_on
 from nucseg.training.pairs import PERCENTILES, Pair
 from nucseg.training.patches import OUTSIDE
 from nucseg.training.samples import Sample
@@ -116,6 +116,7 @@ def train(job: TrainingJob) -> None:
     if job.start:
         info, state = load_any(job.start)
         config = info["config"]
+        job = going_on(job, {"filters": config["nbase"][1]})
         module = build(config, state, params.diameter)
     else:
         from cellpose.resnet_torch import CPnet

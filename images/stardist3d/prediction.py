@@ -190,7 +190,7 @@ def predict_candidates(
         Too many candidates; values that are not numbers; polyhedra that exceed the volume.
     """
     found: list[Polyhedra] = []
-    limit = max_candidates or min(most_candidates(view.shape, config.grid), most_in_memory(config))
+    limit, room = max_candidates or most_candidates(view.shape, config.grid), most_in_memory(config)
     count = 0
     for i, tile in enumerate(tiles):
         progress(i / len(tiles), f"tile {i + 1}/{len(tiles)}")
@@ -198,6 +198,11 @@ def predict_candidates(
         count += len(found[-1])
         if count > limit:
             raise _too_many(count, limit, prob_thresh, i + 1, len(tiles))
+        if count > room:
+            raise NucsegError(
+                f"{count:,} candidates in {i + 1} of {len(tiles)} tiles are more than fit into the free memory",
+                "give the run more memory, raise --prob_thresh, or divide the volume",
+            )
     return found[0] if len(found) == 1 else _in_raster_order(found)
 
 

@@ -1,7 +1,7 @@
 """Training of StarDist 3D: targets and losses as upstream defines them (stardist/models/model3d.py)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from images.stardist3d.segmenter import StarDistSegmenter, build, load_any
 from images.stardist3d.tuning import tune_thresholds
 from nucseg.errors import USAGE, NucsegError
 from nucseg.runtime import compile_network
-from nucseg.training.job import TrainingJob
+from nucseg.training.job import TrainingJob, going_on
 from nucseg.training.pairs import PERCENTILES, Pair
 from nucseg.training.patches import OUTSIDE
 from nucseg.training.samples import Sample
@@ -129,29 +129,11 @@ class StarDistLearner:
         return tune_thresholds(self.segmenter(state)[0], pairs)
 
 
-def check_start(config: StarDistConfig, params: StarDistTrainParams) -> None:
-    """Refuse to go on from a network of another kind than is asked for, or one of several channels.
-
-    Raises
-    ------
-    NucsegError
-        `USAGE`.
-    """
-    if config.n_channel_in != 1:
-        raise NucsegError(
-            f"the model to start from takes {config.n_channel_in} input channels, and training has one",
-            "start from a model for a single channel",
-            USAGE,
-        )
-    defaults, own = describe(StarDistTrainParams()), describe(params)
-    for flag, name in (("--n_rays", "n_rays"), ("--filters", "unet_n_filter_base"), ("--depth", "unet_n_depth")):
-        asked, has = getattr(own, name), getattr(config, name)
-        if asked != getattr(defaults, name) and asked != has:
-            raise NucsegError(
-                f"{flag} {asked}: the model to start from has {has}, and keeps it",
-                f"leave {flag} out, or train from the beginning, without --from",
-                USAGE,
-            )
+def parameters_of(config: StarDistConfig) -> dict[str, int | None]:
+    """What the parameters that `describe` takes are in a network; None for those of a U-Net in another one."""
+    unet = config.backbone == "unet"
+    filters, depth = (config.unet_n_filter_base, config.unet_n_depth) if unet else (None, None)
+    return {"n_rays": config.n_rays, "filters": filters, "depth": depth}
 
 
 def train(job: TrainingJob) -> None:
@@ -160,10 +142,13 @@ def train(job: TrainingJob) -> None:
     torch.manual_seed(params.seed)
     if job.start:
         config, state, _ = load_any(job.start)
-        check_start(config, params)
-        # Recorded is what the network has.
-        params = replace(params, n_rays=config.n_rays, filters=config.unet_n_filter_base, depth=config.unet_n_depth)
-        job = replace(job, params=params)
+        if config.n_channel_in != 1:
+            raise NucsegError(
+                f"the model to start from takes {config.n_channel_in} input channels, and training has one",
+                "start from a model for a single channel",
+                USAGE,
+            )
+        job = going_on(job, parameters_of(config))
         network = build(config, state)
     else:
         config = describe(params)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -32,16 +33,16 @@ def show_failure(title: str, cause: str, hint: str = "", log: Path | None = None
         lines.append(("Try", hint))
     if log:
         lines.append(("Log", str(log)))
-    console = Console(stderr=True, highlight=False)
     top, side, bottom = ("╭─", "│", "╰─") if _unicode() else ("+-", "|", "+-")
-    console.print(Text.assemble((f"{top} ", "red"), (title, "bold red")), soft_wrap=True)
+    box = [Text.assemble((f"{top} ", "red"), (title, "bold red"))]
     for name, text in lines:
         label = f"{name}:" if name else ""
         for number, part in enumerate(text.splitlines() or [""]):
-            console.print(
-                Text.assemble((side, "red"), (f" {label if not number else '':6} ", "bold"), part), soft_wrap=True
-            )
-    console.print(Text(bottom, "red"))
+            box.append(Text.assemble((side, "red"), (f" {label if not number else '':6} ", "bold"), part))
+    box.append(Text(bottom, "red"))
+    # A terminal that is closed, or a log whose disk is full, must not change the exit code.
+    with suppress(OSError):
+        Console(stderr=True, highlight=False).print(*box, sep="\n", soft_wrap=True)
 
 
 def _unicode() -> bool:

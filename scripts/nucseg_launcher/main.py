@@ -119,6 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
+        if error.errno is None:
+            # Not the system's: the errors of some packages are of this kind, too.
+            raise
         from nucseg_launcher.box import show_failure
 
         place = f"{error.filename}: " if error.filename else ""

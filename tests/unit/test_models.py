@@ -125,6 +125,8 @@ def test_fingerprints(method_dir, tmp_path):
     general = method_dir / "weights" / "general"
     info = read_model(general, "m").info
     assert fingerprint(general, info) == {"name": "general", "sha256": info["sha256"]}
+    decides = {"thresholds": {"prob": 0.5}, "input": {"percentiles": [1, 99.8]}}
+    assert fingerprint(general, {**info, **decides}) == {"name": "general", "sha256": info["sha256"], **decides}
     upstream = tmp_path / "upstream"
     upstream.mkdir()
     (upstream / "config.json").write_text("{}")

@@ -14,7 +14,7 @@ from nucseg.dense.params import DenseParams
 from nucseg.dense.segmenter import DenseSegmenter, build, load_any
 from nucseg.metrics.matching import match
 from nucseg.scaling import View, zoom_to_diameter
-from nucseg.training.job import TrainingJob
+from nucseg.training.job import TrainingJob, going_on
 from nucseg.training.pairs import PERCENTILES, Pair
 from nucseg.training.samples import Sample
 from nucseg.training.teach import MakeTargets, State, teach
@@ -89,6 +89,8 @@ def train(design: Design, job: TrainingJob, config: dict[str, Any]) -> None:
     if job.start:
         state, info = load_any(design, job.start)
         config = info["config"]
+        described = {name: config[name] for name in config if hasattr(job.params, name)}
+        job = going_on(job, {name: value for name, value in described.items() if isinstance(value, int)})
         module = build(design, config, state)
     else:
         module = design.build(config)

@@ -1,10 +1,11 @@
 """What a training run is given: pairs to learn from, pairs to check it by, and where the model goes."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nucseg.errors import USAGE, NucsegError
 from nucseg.method import Report
 from nucseg.training.pairs import PERCENTILES, Pair
 
@@ -55,6 +56,33 @@ class TrainingJob:
             },
             "licence": "BSD-3-Clause",
         }
+
+
+def going_on(job: TrainingJob, network: Mapping[str, Any]) -> TrainingJob:
+    """The job with the parameters that the network to start from has, which are what is recorded.
+
+    Parameters
+    ----------
+    job : TrainingJob
+    network : mapping
+        What the parameters that describe a network are in this one; None for one that it doesn't know.
+
+    Raises
+    ------
+    NucsegError
+        `USAGE`, when another network was asked for.
+    """
+    defaults = type(job.params)()
+    for name, has in network.items():
+        asked = getattr(job.params, name)
+        if asked not in (has, getattr(defaults, name)):
+            raise NucsegError(
+                f"--{name} {asked}: the model to start from has {'no such number' if has is None else has}",
+                f"leave --{name} out, or train from the beginning, without --from",
+                USAGE,
+            )
+    known = {name: has for name, has in network.items() if has is not None}
+    return replace(job, params=replace(job.params, **known))
 
 
 def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,19 +15,26 @@ if TYPE_CHECKING:
 
 def outside_links(job: Job) -> Iterator[Finding]:
     """An error for each folder of images, labels or weights that holds such links."""
-    for folder in (job.in_dir, job.gt_dir, *(job.validation or ()), job.model):
-        if folder is None or not folder.is_dir():
-            continue
-        names = [path.name for path in sorted(folder.iterdir()) if _leads_out(path, folder)]
+    from nucseg.formats import list_images
+
+    folders = [folder for folder in (job.in_dir, job.gt_dir, *(job.validation or ())) if folder]
+    used = {folder: list_images(folder) for folder in folders}
+    if job.model and job.model.is_dir():
+        used[job.model] = sorted(job.model.iterdir())
+    for folder, paths in used.items():
+        names = [path.name for path in paths if _leads_out(path, folder)]
         if names:
             some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             yield Finding(
                 "error",
                 "links",
-                f"{folder} holds links to files elsewhere, which a container cannot see: {some}",
-                "name the folder that holds the files, copy them, or run without a container (--engine process)",
+                f"{folder} holds links that lead out of it, where a container sees nothing: {some}",
+                "name the folder that holds the files, or copy them (nucseg run --engine process follows links)",
             )
 
 
 def _leads_out(path: Path, folder: Path) -> bool:
-    return path.is_symlink() and not path.name.startswith(".") and not path.resolve().is_relative_to(folder.resolve())
+    """Whether it is a link to elsewhere, or one that names this folder by a path that a container doesn't have."""
+    if not path.is_symlink():
+        return False
+    return path.readlink().is_absolute() or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -39,9 +39,8 @@ def execute(args: argparse.Namespace) -> int:
         raise NucsegError(f"{program} is missing", "set NUCSEG_ROOT to a complete nucseg repository", ENVIRONMENT)
     variant = args.variant
     if variant == "auto":
-        has_gpu = docker_client.has_nvidia_runtime(docker_client.connect().info())
-        variant = "cuda" if has_gpu else "auto"
-        print(f"Building the {'cuda' if has_gpu else 'cpu'} variant (--variant chooses another).", flush=True)
+        client = docker_client.connect()
+        variant = "cuda" if docker_client.can_give_gpu(client, client.info()) else "auto"
     process = subprocess.Popen([sys.executable, str(program), "--variant", variant, *methods])
     try:
         return process.wait()

@@ -142,7 +142,7 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
             if error.exit_code == USAGE:
                 raise
             show_failure(f"{order.method.name} cannot be run", error.cause, error.hint)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, NucsegError):
                 # A folder that cannot be written is why it was not run.
                 record.write_not_run(out.method(order.method.name), order.method.name, error)
             codes.append(error.exit_code)

@@ -43,6 +43,10 @@ class DockerEngine:
         info: dict[str, Any] = self._client.info()
         return info
 
+    @cached_property
+    def _has_gpu(self) -> bool:
+        return docker_client.can_give_gpu(self._client, self._info)
+
     def connect(self) -> None:
         """Raise `NucsegError` (ENVIRONMENT) when no engine answers."""
         _ = self._client
@@ -70,6 +74,9 @@ class DockerEngine:
     def _check_gpu(self, job: Job) -> Iterator[Finding]:
         if job.device == "cuda" and not docker_client.has_nvidia_runtime(self._info):
             yield Finding("error", "GPU", "the container engine has no NVIDIA runtime, so no GPU can be used", NO_GPU)
+        if job.device == "auto" and docker_client.has_nvidia_runtime(self._info) and not self._has_gpu:
+            message = "the engine has the NVIDIA runtime, but nvidia-smi finds no GPU here: the CPU is used"
+            yield Finding("warning", "GPU", message, "--device cuda, if there is one all the same")
 
     def _check_memory(self, job: Job) -> Iterator[Finding]:
         total = self._info.get("MemTotal", 0)
@@ -83,7 +90,7 @@ class DockerEngine:
 
     def spec(self, job: Job) -> RunSpec:
         """Everything that is decided about the container of a job."""
-        gpus = job.device == "cuda" or (job.device == "auto" and docker_client.can_give_gpu(self._client, self._info))
+        gpus = job.device == "cuda" or (job.device == "auto" and self._has_gpu)
         user = docker_client.container_user(self._info)
         return make_spec(job, image=job.method.image, user=user, gpus=gpus)
 

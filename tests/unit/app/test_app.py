@@ -1,6 +1,5 @@
 """The entrypoint, run as the containers run it, with a small method that really segments."""
 
-import errno
 import json
 import os
 import re
@@ -218,22 +217,24 @@ def test_resume_scores_again_where_the_ground_truth_has_changed(folders, tmp_pat
     assert "1 result missing beside the labels" in out
 
 
-def test_a_record_that_cannot_be_written_costs_no_result(folders, tmp_path, monkeypatch, capsys):
+def test_a_record_that_cannot_be_written_costs_no_result(folders, tmp_path, capsys):
     gt = tmp_path / "gt"
     gt.mkdir()
     for image in folders[0].iterdir():
         tifffile.imwrite(gt / image.name, TRUTH)
     assert run(folders) == 0
+    before = (folders[1] / "a.tif").stat().st_mtime_ns
+    write_image(folders[0] / "c.tif", 3)
+    # Where the record is written, until it is complete.
+    (folders[1] / ".nucseg_run.json.part").mkdir()
+    (folders[1] / ".nucseg_run.json.part" / "x").touch()
 
-    def full(self):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("nucseg.record.RunRecord.write", full)
     assert run(folders, "--resume", "--gt", f"{gt}") == 1
     said = capsys.readouterr().out
-    assert "the disk is full" in said
-    assert "100% of 2 images: 0 done, 2 failed" in said
-    assert {"a.tif", "b (2) µ.tif"} <= set(names(folders[1]))
+    assert "nucseg_run.json" in said
+    assert "100% of 3 images: 0 done, 3 failed" in said
+    assert {"a.tif", "b (2) µ.tif", "c.tif"} <= set(names(folders[1]))
+    assert (folders[1] / "a.tif").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -1,6 +1,7 @@
 """The launcher as a user starts it: a process of its own, with the small method of tests/methods."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,7 +39,14 @@ class Launcher:
     def start(self, *words: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "nucseg_launcher", *map(str, words)]
         return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=self.environment()
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=self.environment(),
+            # Under nohup, pytest ignores it, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:

@@ -1,17 +1,19 @@
 """What is decided about a container, without an engine."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.checks.links import outside_links
 from nucseg_launcher.checks.preflight import disk_space
-from nucseg_launcher.engines import apptainer, podman
+from nucseg_launcher.engines import apptainer, docker_client, podman
 from nucseg_launcher.engines.base import Job
 from nucseg_launcher.engines.docker import read_stats
-from nucseg_launcher.engines.docker_client import container_user, has_nvidia_runtime
+from nucseg_launcher.engines.docker_client import can_give_gpu, container_user, has_nvidia_runtime
 from nucseg_launcher.engines.runspec import Mount, RunSpec, caller, command_words, make_spec, sdk_options
 from nucseg_launcher.engines.sif import sif_folder
 from nucseg_launcher.layout import MethodFolder
@@ -125,11 +127,16 @@ def test_links_that_lead_out_of_a_mounted_folder_are_told(tmp_path):
     method = MethodEntry("x", {"container-image": {"image": "nucseg/x"}}, None)
     job = Job("1", method, MethodFolder(tmp_path / "out"), tmp_path / "out", data)
     (data / "b.tif").symlink_to("a.tif")
+    # No image, so it is not read.
+    (data / "notes").symlink_to(other)
     assert not list(outside_links(job))
-    (data / "c.tif").symlink_to(other / "a.tif")
+    (data / "c.tif").symlink_to(data / "a.tif")
+    (data / "d.tif").symlink_to("../other/a.tif")
     (finding,) = outside_links(job)
     assert finding.severity == "error"
-    assert finding.message.endswith("cannot see: c.tif")
+    assert finding.message.endswith("sees nothing: c.tif, d.tif")
+    (finding,) = outside_links(replace(job, in_dir=other, model=data))
+    assert "notes" in finding.message
 
 
 def test_sif_files_lie_in_the_user_s_data_folder_or_where_the_site_says(monkeypatch, tmp_path):
@@ -146,6 +153,21 @@ def test_a_gpu_runtime_is_seen_in_what_the_engine_says():
         {"Runtimes": {"runc": {}}, "DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=0"}]}
     )
     assert not has_nvidia_runtime({"Runtimes": {"runc": {}}, "DiscoveredDevices": None})
+
+
+@pytest.mark.parametrize(
+    ("url", "gpus", "can"),
+    [
+        ("http+docker://localhost", ["H100"], True),
+        ("http+docker://localhost", [], False),
+        ("http://elsewhere:2375", [], True),
+    ],
+)
+def test_a_runtime_without_a_gpu_gives_none(monkeypatch, url, gpus, can):
+    monkeypatch.setattr(docker_client, "host_gpus", lambda: gpus)
+    client = SimpleNamespace(api=SimpleNamespace(base_url=url))
+    assert can_give_gpu(client, {"Runtimes": {"nvidia": {}}}) is can
+    assert not can_give_gpu(client, {"Runtimes": {}})
 
 
 def test_in_a_rootless_engine_root_is_the_caller():

@@ -139,8 +139,9 @@ def test_candidates_are_too_many_by_their_share_of_the_volume(monkeypatch):
 def test_candidates_that_do_not_fit_into_memory_are_too_many(monkeypatch):
     many = (np.random.default_rng(0).random((16, 24, 28)) < 0.2).astype(np.float32)
     monkeypatch.setattr(prediction, "available_memory", lambda device: 10_000)
-    with pytest.raises(NucsegError, match="the limit is"):
+    with pytest.raises(NucsegError, match="more than fit into the free memory") as caught:
         candidates(many)
+    assert "memory" in caught.value.hint
 
 
 @pytest.mark.parametrize("output", [0, 1])

@@ -1,14 +1,16 @@
 """StarDist's targets and losses, and a whole training run."""
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from images.stardist3d.config import StarDistConfig
 from images.stardist3d.method import StarDistTrainParams
-from images.stardist3d.training import check_start, describe, loss, make_targets
+from images.stardist3d.training import describe, loss, make_targets, parameters_of
 from nucseg.errors import NucsegError
+from nucseg.training.job import TrainingJob, going_on
 from nucseg.training.patches import OUTSIDE
 
 CONFIG = describe(StarDistTrainParams(n_rays=32))
@@ -42,13 +44,18 @@ def test_voxels_outside_the_volume_are_ignored():
     assert loss((changed, perfect), targets)["prob"] == loss((logits, perfect), targets)["prob"]
 
 
-def test_what_is_asked_for_must_be_what_the_model_to_start_from_has():
-    check_start(CONFIG, StarDistTrainParams())
-    check_start(CONFIG, StarDistTrainParams(n_rays=32))
+def test_the_network_to_start_from_is_what_is_recorded():
+    def go_on(config, **asked):
+        job = TrainingJob([], [], Path(), StarDistTrainParams(**asked), "cpu", lambda done, text: None)
+        return going_on(job, parameters_of(config)).params
+
+    assert go_on(CONFIG).n_rays == go_on(CONFIG, n_rays=32).n_rays == 32
     with pytest.raises(NucsegError, match=r"--n_rays 96: the model to start from has 32"):
-        check_start(CONFIG, StarDistTrainParams(n_rays=96))
-    with pytest.raises(NucsegError, match="2 input channels"):
-        check_start(replace(CONFIG, n_channel_in=2), StarDistTrainParams())
+        go_on(CONFIG, n_rays=96)
+    resnet = StarDistConfig(backbone="resnet", n_rays=96)
+    assert go_on(resnet).n_rays == 96
+    with pytest.raises(NucsegError, match="--depth 3: the model to start from has no such number"):
+        go_on(resnet, depth=3)
 
 
 def test_the_loss_is_least_at_the_target():
