@@ -189,12 +189,13 @@ def test_out_of_memory_and_out_of_time_are_told_apart(cluster: Cluster, tmp_path
     write_image(cluster.images / "large.tif", 0, (48, 192, 192))
     starved = replace(cluster, images=tmp_path / "floats", out=tmp_path / "starved")
     starved.images.mkdir()
-    # Tiles are sized to the memory there is, but the percentiles of a float volume take a copy of it. The volume is
-    # compressed and thus held: a program that copies a mapped file may live on at its limit, reading its pages anew.
+    # Tiles are sized to the memory there is, but the labels are as large as the volume. That is compressed and thus
+    # held: a program that copies a mapped file may live on at its limit, reading its pages anew.
     floats = np.zeros((150, 1000, 1000), np.float32)
     floats[75, 500, 500] = 1
     write_volume(starved.images / "large.tif", floats, None)
-    starved.submit("--mem", "1000M")
+    # Seen so small, the volume is segmented at once.
+    starved.submit("--mem", "1000M", "--set", "nucleus_diameter=150")
     cluster.submit(*LARGE, "--time", "1")
     for one, cause in (
         (starved, "large.tif: out of memory: it reached its limit of 1000M"),
