@@ -12,7 +12,7 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import is_published_folder, load_folder
 from images.stardist3d.method import StarDistParams
 from images.stardist3d.network import StarDist3D
-from images.stardist3d.prediction import BORDER, Polyhedra, polyhedra_volumes, predict_labels, predict_polyhedra
+from images.stardist3d.prediction import BORDER, polyhedra_volumes, predict_labels, predict_polyhedra
 from nucseg.method import Report
 from nucseg.models import load_weights, read_model
 from nucseg.progress import say
@@ -20,8 +20,8 @@ from nucseg.runtime import Network, compile_network, tile_shape
 from nucseg.scaling import Sizes, View, fit_view
 from nucseg.volume import Shape, Volume
 
-MEASURING_THRESHOLD = 0.5
-"""Least probability of the nuclei that the diameter is measured on."""
+MEASURING = {"prob": 0.5, "nms": 0.3}
+"""Thresholds for the nuclei that the diameter is measured on, the same for all models."""
 
 
 def load_any(folder: Path) -> tuple[StarDistConfig, Mapping[str, np.ndarray], dict[str, Any]]:
@@ -75,13 +75,8 @@ class StarDistSegmenter:
 
     def look(self, view: View) -> Sizes:
         """Diameters and probabilities of the nuclei of a view, by which the scale is found."""
-        found = self.polyhedra(view, MEASURING_THRESHOLD)
+        found = predict_polyhedra(self.network, view, self.config, MEASURING, self.tile(view.shape))
         return np.cbrt(polyhedra_volumes(found.dist, self.config) * 6 / np.pi), found.prob
-
-    def polyhedra(self, view: View, prob: float) -> Polyhedra:
-        """Nuclei of a view above a probability."""
-        thresholds = {"prob": prob, "nms": self.info["thresholds"]["nms"]}
-        return predict_polyhedra(self.network, view, self.config, thresholds, self.tile(view.shape))
 
     def tile(self, shape: Shape) -> Shape:
         """The largest part of a view of this shape that the network is given at once."""
