@@ -57,7 +57,7 @@ def segment_folder(request: Segment, method: Method, listener: Listener | None =
     Returns
     -------
     int
-        Exit code: 0, or `FAILED_IMAGE` when something that was asked for wasn't made.
+        Exit code: 0; `FAILED_IMAGE` when something that was asked for wasn't made; `ENVIRONMENT` when the record wasn't.
 
     Raises
     ------
@@ -149,6 +149,7 @@ class Batch:
             self.record.images = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}
         self.problems: list[tuple[str, NucsegError]] = []
         self.done = self.skipped = 0
+        self.unrecorded: NucsegError | None = None
         names, sizes = [image.name for image in images], [size_on_disk(image) for image in images]
         self.progress = Progress(names, sizes, listener=listener)
 
@@ -272,8 +273,9 @@ class Batch:
         try:
             self.record.add(image.name, FAILED, cause=error.cause, hint=error.hint)
         except (NucsegError, OSError) as problem:
-            # The record of the next image holds this one's, too.
-            say(f"warning: {self.record.path.name} can't be written: {problem}")
+            # The next images can still be done, and their record holds this one's, too.
+            self.unrecorded = explain(problem)
+            say(f"warning: {self.unrecorded}")
 
     def _tell(self, image: Path, problem: NucsegError) -> None:
         self.problems.append((image.name, problem))
@@ -291,4 +293,6 @@ class Batch:
             say(f"error: {name}: {problem}")
         # BIOMERO stumbles over a log whose last lines hold no percentage.
         say(f"100% of {len(self.images)} image{'s' * (len(self.images) != 1)}: {', '.join(parts)}")
+        if self.unrecorded:
+            return self.unrecorded.exit_code
         return FAILED_IMAGE if self.problems else 0
