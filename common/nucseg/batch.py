@@ -57,7 +57,7 @@ def segment_folder(request: Segment, method: Method, listener: Listener | None =
     Returns
     -------
     int
-        Exit code: 0; `FAILED_IMAGE` when something that was asked for wasn't made; `ENVIRONMENT` when the record wasn't.
+        Exit code: 0; `FAILED_IMAGE` when something that was asked for wasn't made; another when the record wasn't.
 
     Raises
     ------
