@@ -100,8 +100,8 @@ def _ranking(sources: Sequence[Source], volumes: Sequence[VolumeComparison]) -> 
     names = [source.name for source in sources]
     means = np.mean([f1_of(each) for each in found], axis=0)
     rows = rank(names, means.tolist(), bootstrap(found, np.random.default_rng(SEED)))
-    height = "the highest" if len(rows) > 1 else "an"
-    text = f"{rows[0].method} has {height} F1 at IoU {SAME:g}, {_range(rows[0])}, the mean of {len(found)} volumes"
+    verb = "has the highest F1" if len(rows) > 1 else "reaches an F1"
+    text = f"{rows[0].method} {verb} of {_range(rows[0])} at IoU {SAME:g}, the mean of {len(found)} volumes"
     if len(rows) > 1:
         text += f"; that it is the best of these methods is {_certainty(rows[0])} in certainty"
         text += f" (first in {rows[0].best_probability:.0%} of the resampled results)"
