@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -221,10 +222,13 @@ def compare_classes(network: Any, view: ArrayView, config: StarDistConfig, thres
 
 
 def small_tile(config: StarDistConfig, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The smallest tile that leaves a core of two steps, so that even small volumes are cut."""
-    z, y, x = (
-        (2 * -(-field // step) + 2) * step for field, step in zip(config.receptive_field, config.divisor, strict=True)
-    )
+    """A tile that cuts the volume in three along each axis, where twice the receptive field leaves a core."""
+
+    def size(length: int, field: int, step: int) -> int:
+        steps, margins = ceil(length / step), 2 * ceil(field / step)
+        return (margins + max(1, ceil((steps - margins) / 3))) * step
+
+    z, y, x = map(size, shape, config.receptive_field, config.divisor)
     return z, y, x
 
 
