@@ -81,10 +81,13 @@ def main() -> int:
     os.environ.update(NUCSEG_METHOD=arguments.method, NUCSEG_ROOT=str(ROOT))
     previous: Path | None = None
     for number, settings in enumerate(recipe["stages"], 1):
-        target = out if number == len(recipe["stages"]) else folder / "stages" / arguments.method / str(number)
-        code = train(folder, target, settings | ({"from": previous} if previous else {}))
-        if code:
-            return code
+        is_last = number == len(recipe["stages"])
+        target = out if is_last else folder / "stages" / arguments.method / str(number)
+        # Where the last stage writes, the weights of an earlier recipe lie: a model there is no sign that it has ended.
+        if is_last or not ((target / DESCRIPTION).exists() and (target / CHECKPOINT).exists()):
+            code = train(folder, target, settings | ({"from": previous} if previous else {}))
+            if code:
+                return code
         previous = target
     (out / CHECKPOINT).unlink(missing_ok=True)
     return 0
@@ -92,8 +95,6 @@ def main() -> int:
 
 def train(folder: Path, out: Path, settings: dict[str, Any]) -> int:
     """One stage of a recipe, or the rest of it; the exit code."""
-    if (out / DESCRIPTION).exists() and (out / CHECKPOINT).exists():
-        return 0
     words = ["train", "--in", folder / "images", "--gt", folder / "labels", "--out", out, "--resume"]
     words += ["--val", folder / "val_images", "--val_gt", folder / "val_labels"]
     return container([str(word) for word in words] + [f"--{key}={value}" for key, value in settings.items()])
