@@ -71,6 +71,7 @@ _SCORES = [
     "hausdorff95_um",
     "assd_um",
     "nsd",
+    "n_true",
     "count_error",
     "n_splits",
     "n_merges",

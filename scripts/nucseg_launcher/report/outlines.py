@@ -12,7 +12,7 @@ def outline_path(labels: np.ndarray, tolerance: float = TOLERANCE) -> str:
     Parameters
     ----------
     labels : numpy.ndarray
-        Rows and columns of integers, 0 for background. Touching labels have an outline each.
+        Rows and columns of whole numbers of any type, 0 for background. Touching labels have an outline each.
     tolerance : float
         How far, in pixels, a corner that is left out may be from the outline that is drawn.
 
@@ -25,6 +25,8 @@ def outline_path(labels: np.ndarray, tolerance: float = TOLERANCE) -> str:
     from scipy.ndimage import find_objects
     from skimage.measure import find_contours
 
+    # Pages come as they are in the file, and labels drawn elsewhere may be float or bool.
+    labels = labels if labels.dtype.kind in "ui" else labels.astype(np.uint32)
     numbered, _ = fastremap.renumber(np.ascontiguousarray(labels))
     contours = []
     for number, box in enumerate(find_objects(numbered), 1):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from nucseg.failures import explain
 from nucseg.folders import find_ground_truth
 from nucseg.formats import read_labels, read_volume
 from nucseg.morphometry.files import read_table
+from nucseg.params import ImageParams, parse_value
 from nucseg.record import DONE
 from nucseg.volume import Shape, Triple
 from nucseg_launcher.layout import OutFolder
@@ -127,7 +128,8 @@ def segmented_part(out: OutFolder) -> tuple[int, int]:
     params: dict[str, Any] = {}
     for facts in read_json(out.run).get("methods", {}).values():
         params |= facts.get("params") or {}
-    return int(params.get("nuc_channel", -1)), int(params.get("time_point", -1))
+    known = {item.name: parse_value(item, params.get(item.name, "")) for item in fields(ImageParams)}
+    return known["nuc_channel"], known["time_point"]
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,10 @@ def typical(out: OutFolder, comparison: dict[str, Any], volume: dict[str, Any]) 
         except (OSError, ValueError):
             continue
         size = table.get("equivalent_diameter_um" if volume["voxel_size_um"] else "equivalent_diameter_voxels")
-        if size is not None and len(size):
-            centres.append([np.median(table[f"centroid_{axis}_voxels"]) for axis in "zyx"])
+        places = [table[name] for axis in "zyx" if (name := f"centroid_{axis}_voxels") in table]
+        # Somebody may have removed columns in a spreadsheet.
+        if size is not None and len(size) and len(places) == 3:
+            centres.append([np.median(place) for place in places])
             diameters.append(np.median(size))
     if not centres:
         return Typical(None, None)

@@ -125,6 +125,7 @@ def _result(out: OutFolder, method: str, image: Volume, true: np.ndarray, scored
             "precision_50": scores[0].precision,
             "recall_50": scores[0].recall,
             "f1_75": scores[1].f1,
+            "n_true": int(true.max()),
             "count_error": int(labels.max()) - int(true.max()),
         }
         missed = len(FOUND["exact"]) - len(FOUND[method])

@@ -66,5 +66,13 @@ def test_every_label_is_drawn_past_255_and_past_65535() -> None:
     assert len(polygons(outline_path(labels))) == 400
 
 
+@pytest.mark.parametrize("dtype", [bool, np.float32, np.float64, np.int16])
+def test_labels_of_any_type_are_drawn(dtype: type) -> None:
+    labels = np.zeros((6, 7), np.uint8)
+    labels[1:4, 2:5] = 1
+
+    assert outline_path(labels.astype(dtype)) == outline_path(labels)
+
+
 def test_a_plane_without_labels_has_no_outline() -> None:
     assert outline_path(np.zeros((5, 5), np.uint8)) == ""

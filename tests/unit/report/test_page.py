@@ -1,8 +1,10 @@
+import csv
 import json
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
 from report_example import write_example
@@ -12,6 +14,8 @@ from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.report import write_report
 from nucseg_launcher.report.comparison import read_comparison
 from nucseg_launcher.report.gallery import gallery_of
+from nucseg_launcher.report.sources import segmented_part
+from nucseg_launcher.report.tables import true_count
 
 
 def words(page: Path) -> str:
@@ -90,6 +94,48 @@ def test_a_damaged_plane_is_told_and_the_others_are_shown(example: OutFolder) ->
 
     assert "The outline of half has planes that cannot be read" in words(page)
     assert page.read_text(encoding="utf-8").count('data-method="half"') == 3
+
+
+@pytest.mark.parametrize(("dtype", "outlines"), [(bool, 1), (np.float32, 2)])
+def test_compressed_ground_truth_of_another_type_is_drawn(example: OutFolder, dtype: type, outlines: int) -> None:
+    path = Path(read_comparison(example)["ground_truth"]) / "first.tif"
+    truth = np.zeros(tifffile.imread(path).shape, np.uint8)
+    truth[2:10, 5:20, 5:20], truth[2:10, 5:20, 20:35] = 1, 2
+    tifffile.imwrite(path, truth.astype(dtype), compression="zlib", photometric="minisblack")
+
+    drawn = gallery_of(example, read_comparison(example))[0].viewer
+
+    assert drawn is not None
+    assert drawn.outlines["ground truth"][5].count("M") == outlines
+
+
+@pytest.mark.parametrize("text", ["0.0", "", "None", "0e0"])
+def test_the_segmented_channel_is_read_as_the_method_reads_it(example: OutFolder, text: str) -> None:
+    run = {"methods": {"exact": {"params": {"nuc_channel": text, "time_point": "1.0"}}}}
+    example.run.write_text(json.dumps(run), encoding="utf-8")
+
+    assert segmented_part(example) == (0 if text.startswith("0") else -1, 1)
+
+
+def test_a_table_that_lacks_columns_costs_no_report(example: OutFolder) -> None:
+    path = example.method("half").measurements / "first.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    kept = [name for name in rows[0] if not name.startswith("centroid_z")]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, kept, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+    assert "Half" in words(write_report(example))
+
+
+def test_the_number_of_true_nuclei_is_that_of_the_scores(example: OutFolder) -> None:
+    comparison = read_comparison(example)
+    # As recorded by the method, before its labels were corrected by hand and scored again.
+    next(row for row in comparison["results"] if row["method"] == "exact")["nuclei"] = 99
+
+    assert true_count(comparison, "first.tif") == 12
 
 
 def test_names_are_no_markup(example: OutFolder) -> None:
