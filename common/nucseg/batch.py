@@ -36,6 +36,7 @@ from nucseg.formats import (
     size_on_disk,
     write_labels,
 )
+from nucseg.formats.reading import explained
 from nucseg.labels import checked_labels
 from nucseg.method import Method, Segmenter, method_folder
 from nucseg.models import fingerprint, resolve_model
@@ -145,8 +146,10 @@ class Batch:
         self.twins = twins
         self.record = record
         self.earlier = read_images(record.path)
-        if request.resume and same_settings(record.path, record.settings):
-            self.record.images = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}
+        if (request.resume or request.only) and same_settings(record.path, record.settings):
+            again = set() if request.resume else {image.name for image in images}
+            done = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}
+            self.record.images = {name: entry for name, entry in done.items() if name not in again}
         self.problems: list[tuple[str, NucsegError]] = []
         self.done = self.skipped = 0
         self.unrecorded: NucsegError | None = None
@@ -168,18 +171,21 @@ class Batch:
                 facts = self._image(image)
                 self.record.add(image.name, DONE, **facts)
                 self.done += 1
-                self.progress.finish(f"{facts['nuclei']} nuclei in {duration(facts['seconds'])}")
+                self.progress.finish(index, f"{facts['nuclei']} nuclei in {duration(facts['seconds'])}")
             except Exception as error:
                 if outdated and self.earlier.get(image.name, {}).get("status") == DONE:
                     # A result of an earlier run would look like this one's.
                     remove(*self.results(image))
-                self._fail(image, explain(error))
+                self._fail(index, explain(error))
 
     def _is_done(self, image: Path) -> bool:
         entry = self.record.images.get(image.name)
         if entry is None or image in self.twins or entry.get("problems"):
             return False
-        return all(path.exists() for path in self.results(image)) and entry.get("sha256") == content_sha256(image)
+        if not all(path.exists() for path in self.results(image)):
+            return False
+        with explained(image):
+            return bool(entry.get("sha256") == content_sha256(image))
 
     def _score_again(self, image: Path) -> None:
         """Replace the scores of a finished image when they are not those of its ground truth as it is now."""
@@ -267,8 +273,9 @@ class Batch:
         assert self.request.overlays is not None
         write_overlays(self.request.overlays, image_stem(image), volume, labels)
 
-    def _fail(self, image: Path, error: NucsegError) -> None:
-        self.progress.finish("failed")
+    def _fail(self, index: int, error: NucsegError) -> None:
+        image = self.images[index]
+        self.progress.finish(index, "failed")
         self._tell(image, error)
         try:
             self.record.add(image.name, FAILED, cause=error.cause, hint=error.hint)

@@ -87,7 +87,7 @@ class Progress:
     >>> progress.start(1)
      25% image 2/2 b.tif: begins
     >>> progress(0.5, "tile 4/8")
-    >>> progress.finish("12 nuclei")
+    >>> progress.finish(1, "12 nuclei")
     100% image 2/2 b.tif: 12 nuclei
     """
 
@@ -117,15 +117,15 @@ class Progress:
         if self._clock() - self._printed >= INTERVAL:
             self._line(fraction, text)
 
-    def finish(self, text: str) -> None:
-        """Say how the present image ended."""
+    def finish(self, index: int, text: str) -> None:
+        """Say how an image ended."""
+        self._index = index
         self._line(1.0, text)
 
     def skip(self, index: int, text: str) -> None:
         """Say that an image needs no work; it doesn't count in the estimate."""
-        self._index = index
         self._skipped += self._shares[index]
-        self._line(1.0, text)
+        self.finish(index, text)
 
     def _line(self, fraction: float, text: str) -> None:
         now = self._clock()

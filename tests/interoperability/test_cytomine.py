@@ -152,7 +152,7 @@ def test_an_image_that_fails_fails_the_job_and_keeps_the_others(server: Cytomine
     done = work(server)
     assert done.returncode == 1
     assert server.job["status"] == FAILED
-    assert "1 of 3 images failed: broken.tif" in server.job["statusComment"]
+    assert "1 of 3 images failed: broken.tif (105.tif is not a TIFF file" in server.job["statusComment"]
     assert {entry["image"] for entry in server.saved["annotation"]} == {101, 103}
 
 
@@ -162,6 +162,30 @@ def test_what_the_server_refuses_fails_the_job(server: CytomineServer) -> None:
     assert done.returncode == 3
     assert "the server refuses 8 of 8 annotations of embryo.ome.tif" in done.stderr
     assert server.job["status"] == FAILED
+
+
+def test_an_image_whose_slices_are_others_fails_alone(server: CytomineServer) -> None:
+    server.images[0]["depth"] = 3
+    done = work(server)
+    assert done.returncode == 1
+    assert "embryo.ome.tif (the server knows 3 slices" in server.job["statusComment"]
+    assert {entry["image"] for entry in server.saved["annotation"]} == {103}
+    assert {entry["image"] for entry in server.saved["imageinstancemetricresult"]} == {101}
+
+
+def test_ground_truth_that_does_not_fit_fails_the_job_and_not_the_labels(server: CytomineServer) -> None:
+    server.images[1]["content"] = tiff(TRUTH[:, :-1])
+    assert work(server).returncode == 1
+    assert server.job["status"] == FAILED
+    assert "the scores are missing" in server.job["statusComment"]
+    assert {entry["image"] for entry in server.saved["annotation"]} == {101, 103}
+
+
+def test_two_images_of_one_name(server: CytomineServer) -> None:
+    server.add_image(106, "embryo.ome.tif", tiff(image()), len(TRUTH))
+    assert work(server).returncode == 0
+    assert {entry["image"] for entry in server.saved["annotation"]} == {101, 103, 106}
+    assert {entry["image"] for entry in server.saved["imageinstancemetricresult"]} == {101, 106}
 
 
 def test_nothing_is_uploaded_that_was_not_wanted(server: CytomineServer) -> None:

@@ -34,7 +34,7 @@ def test_weighted_by_size_with_time_left(clock):
     progress = Progress(["a.tif", "b.tif"], [1, 3], stream=stream, clock=clock)
     progress.start(0)
     clock.now = 10
-    progress.finish("5 nuclei")
+    progress.finish(0, "5 nuclei")
     progress.start(1)
     clock.now = 20
     progress(1 / 3, "tile 1/3")
@@ -53,7 +53,7 @@ def test_fast_calls_are_left_out(clock):
     for step in range(1000):
         clock.now = step / 100
         progress(step / 1000, "tile")
-    progress.finish("done")
+    progress.finish(0, "done")
     assert 9 <= len(lines(stream)) <= 12
     assert all(PERCENT.match(line.strip()) for line in lines(stream))
     assert lines(stream)[-1].startswith("100%")
@@ -65,7 +65,7 @@ def test_skipped_images_do_not_shorten_the_estimate(clock):
     progress.skip(0, "done before")
     progress.start(1)
     clock.now = 10
-    progress.finish("3 nuclei")
+    progress.finish(1, "3 nuclei")
     assert lines(stream)[-1] == " 75% image 2/3 b.tif: 3 nuclei, about 10 s left"
 
 
@@ -75,7 +75,7 @@ def test_empty_files_and_odd_fractions(clock):
     progress.start(1)
     clock.now = 5
     progress(1.7, "beyond")
-    progress.finish("done")
+    progress.finish(1, "done")
     assert [PERCENT.search(line)[0] for line in lines(stream)] == ["50%", "100%", "100%"]
 
 

@@ -79,13 +79,13 @@ def _lookup(column: np.ndarray) -> np.ndarray:
 
 
 def _vote(seen: Sequence[np.ndarray], drawn: np.ndarray, support: np.ndarray) -> np.ndarray:
-    """Of each voxel, the group with most votes where these are enough, else 0."""
+    """Of each voxel, the one with most votes of the groups that have enough, else 0."""
     winner, most = np.zeros_like(seen[0]), np.zeros(len(seen[0]), np.uint8)
     for group in seen:
         votes = np.asarray(sum(group == other for other in seen), np.uint8)
-        better = drawn[group] & (votes > most)
+        better = drawn[group] & (2 * votes > support[group]) & (votes > most)
         winner[better], most[better] = group[better], votes[better]
-    return np.where(2 * most > support[winner], winner, 0)
+    return winner
 
 
 def _consecutive(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

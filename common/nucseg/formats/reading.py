@@ -68,7 +68,7 @@ def read_labels(path: Path) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        ZYX, unsigned integers. Floats that are whole numbers become uint32.
+        ZYX, unsigned integers in the machine's byte order. Floats that are whole numbers become uint32.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def read_labels(path: Path) -> np.ndarray:
     """
     data, _ = _read(path, -1, -1)
     if data.dtype.kind == "u":
-        return data
+        return data.astype(data.dtype.newbyteorder("="), copy=False)
     hint = "give a label image: 0 for background, and one whole number per nucleus"
     if data.dtype.kind not in "if":
         raise NucsegError(f"{path.name} holds {data.dtype}, which are no labels", hint)

@@ -66,13 +66,24 @@ def run_job(request: Serve, method: Method) -> int:
         )
         segment_folder(segment, method, lambda done, text: status(_BEGIN + (_END - _BEGIN) * done, text))
         record = read_images(out / FILE_NAME)
-        _upload(request, job, instances, record, out, status)
-        failed = [name for name in instances if record.get(name, {}).get("status") != DONE]
+        failed = {name: problem for name in instances if (problem := _problem(record.get(name, {})))}
+        failed |= _upload(request, job, instances, record, out, status)
         if failed:
-            names = ", ".join(instances[name].originalFilename for name in failed)
-            raise NucsegError(f"{len(failed)} of {len(instances)} images failed: {names}", "read the log of the job")
+            told = "; ".join(f"{instances[name].originalFilename} ({why.cause})" for name, why in failed.items())
+            code = max(why.exit_code for why in failed.values())
+            raise NucsegError(
+                f"{len(failed)} of {len(instances)} images failed: {told}", "read the log of the job", code
+            )
         status(1.0, "finished")
     return 0
+
+
+def _problem(entry: dict[str, Any]) -> NucsegError | None:
+    """What an image lacks of what was asked for, by its entry in the record."""
+    if entry.get("status") == DONE:
+        problems = entry.get("problems")
+        return NucsegError("; ".join(problems), "read the log of the job") if problems else None
+    return NucsegError(entry.get("cause", "not segmented"), "read the log of the job")
 
 
 def _upload(
@@ -82,18 +93,24 @@ def _upload(
     record: dict[str, dict[str, Any]],
     out: Path,
     status: "_Status",
-) -> None:
+) -> dict[str, NucsegError]:
+    """Upload what is done; what the server doesn't take, by image."""
     from nucseg.server.transfer import upload_annotations, upload_metrics
 
-    done = {name: entry for name, entry in record.items() if entry["status"] == DONE}
+    done, refused = {name: entry for name, entry in record.items() if entry["status"] == DONE}, {}
     for number, name in enumerate(done if request.upload_annotations else ()):
         status(_END + (1 - _END) * number / len(done), f"uploading the annotations of {name}")
         channel, time_point = (max(0, chosen) for chosen in (request.params.nuc_channel, request.params.time_point))
-        count = upload_annotations(job, instances[name], read_labels(out / name), channel, time_point)
-        say(f"note: {name}: {count} annotations uploaded")
+        try:
+            count = upload_annotations(job, instances[name], read_labels(out / name), channel, time_point)
+            say(f"note: {name}: {count} annotations uploaded")
+        except NucsegError as error:
+            refused[name] = error
+            say(f"error: {name}: {error}")
     scores = {name: entry["biaflows"] for name, entry in done.items() if "biaflows" in entry}
     if scores and request.upload_metrics:
         say(f"note: {upload_metrics(job, instances, scores)} values of metrics uploaded")
+    return refused
 
 
 class _Status:

@@ -41,19 +41,22 @@ def download(project: int, images: Path, truths: Path) -> dict[str, ImageInstanc
     found = ImageInstanceCollection().fetch_with_filter("project", project)
     if found is False:
         raise NucsegError(f"the server does not tell the images of project {project}", "check the keys", ENVIRONMENT)
-    sources = {image.originalFilename: image for image in found if GROUND_TRUTH not in image.originalFilename}
+    sources = {f"{image.id}.tif": image for image in found if GROUND_TRUTH not in image.originalFilename}
     if not sources:
         raise NucsegError(f"project {project} holds no image", "add images to the project on the server")
-    for image in found:
-        original = image.originalFilename
-        if GROUND_TRUTH not in original:
-            say(f"note: {image.id}.tif is {original}")
-            image.download(f"{images}/{image.id}.tif")
-        elif (source := sources.get(".".join(original.rsplit(GROUND_TRUTH, 1)))) is not None:
-            image.download(f"{truths}/{source.id}.tif")
-        else:
-            say(f"warning: {original} is the ground truth of no image")
-    return {f"{image.id}.tif": image for image in sources.values()}
+    for name, image in sources.items():
+        say(f"note: {name} is {image.originalFilename}")
+        image.download(f"{images}/{name}")
+    for truth in found:
+        if GROUND_TRUTH in truth.originalFilename:
+            original = ".".join(truth.originalFilename.rsplit(GROUND_TRUTH, 1))
+            # A server may hold several images of one name.
+            names = [name for name, image in sources.items() if image.originalFilename == original]
+            for name in names:
+                truth.download(f"{truths}/{name}")
+            if not names:
+                say(f"warning: {truth.originalFilename} is the ground truth of no image")
+    return sources
 
 
 def upload_annotations(job: CytomineJob, image: ImageInstance, labels: np.ndarray, channel: int, time: int) -> int:

@@ -132,6 +132,16 @@ def test_runs_that_share_a_folder_each_with_its_own_images_and_record(folders, c
     assert "100% of 1 image: 0 done, 0 failed, 1 done before" in capsys.readouterr().out
 
 
+def test_one_image_done_again_leaves_the_others_in_the_record(folders, capsys):
+    assert run(folders) == 0
+    assert run(folders, "--only=a.tif") == 0
+    assert set(status(folders[1])) == {"a.tif", "b (2) µ.tif"}
+    assert run(folders, "--resume") == 0
+    assert "0 done, 0 failed, 2 done before" in capsys.readouterr().out
+    assert run(folders, "--only=a.tif", "--sigma=2") == 0
+    assert set(status(folders[1])) == {"a.tif"}
+
+
 def test_a_twin_is_noticed_also_where_it_is_not_among_the_chosen(folders, capsys):
     (folders[0] / "a.ome.tif").write_bytes((folders[0] / "a.tif").read_bytes())
     assert run(folders, "--only=a.tif") == 1
@@ -179,6 +189,20 @@ def test_resume_does_only_what_is_missing_or_changed(folders, tmp_path, capsys):
     assert redone() == {*everything, "c.tif"}
     assert run(folders) == 0
     assert redone() == {*everything, "c.tif"}
+
+
+def test_resume_with_an_image_that_cannot_be_read_any_more(folders, capsys):
+    assert run(folders) == 0
+    image = folders[0] / "b (2) µ.tif"
+    image.rename(folders[0].parent / "away.tif")
+    image.symlink_to(folders[0].parent / "nowhere.tif")
+    capsys.readouterr()
+    assert run(folders, "--resume") == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"image 2/2 b \(2\) µ\.tif: failed", out)
+    assert "cannot read b (2) µ.tif" in out
+    assert "Traceback" not in err
+    assert names(folders[1]) == ["a.tif", "b (2) µ.tif", "nucseg_run.json"]
 
 
 def test_resume_scores_again_where_the_ground_truth_has_changed(folders, tmp_path, capsys):

@@ -68,6 +68,23 @@ def test_the_consensus_holds_what_the_majority_has_where_it_has_it(tmp_path: Pat
     assert drawn.centres[:2, 2].min() == pytest.approx(5.5 + 1 / 3)
 
 
+def test_a_voxel_goes_to_the_nucleus_that_has_its_majority_in_whatever_order(tmp_path: Path) -> None:
+    """Two of the five that have A put the voxel in it, which is too few; two of the three that have B put it in B."""
+
+    def labels(a: int, b: int) -> np.ndarray:
+        drawn = np.zeros((2, 2, 30), np.uint16)
+        drawn[..., :a] = 1
+        drawn[..., b:20] = 2
+        return drawn
+
+    with_a, with_b, with_neither = labels(11, 20), labels(10, 10), labels(10, 11)
+    for volumes in ([with_a, with_a, with_b, with_b, with_neither], [with_b, with_neither, with_b, with_a, with_a]):
+        five = files(tmp_path, *volumes)
+        drawn = draw_consensus(five, group_objects(overlap_tables(five), 5)).labels
+        assert len(np.unique(drawn)) == 3
+        assert np.all(drawn[..., 10:20] == drawn[0, 0, 19])
+
+
 def test_slabs_give_the_consensus_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     three = files(tmp_path, volume([0, 1, 3]), volume([0, 1, 4], shift=1), volume([1, 0, 7], shift=2))
     whole = draw_consensus(three, group_objects(overlap_tables(three), 3))

@@ -217,6 +217,13 @@ def test_labels_of_any_dtype_are_read_as_unsigned_integers(tmp_path: Path, dtype
     np.testing.assert_array_equal(read, labels)
 
 
+def test_large_labels_of_fiji_are_in_the_machines_byte_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nucseg.formats.tiff._MAP_FROM_BYTES", 100)
+    labels = read_labels(saved(tmp_path, STACK, byteorder=">"))
+    assert labels.dtype.isnative
+    np.testing.assert_array_equal(labels, STACK)
+
+
 @pytest.mark.parametrize("value", [-1.0, 0.5, np.nan, np.inf])
 def test_numbers_that_are_no_labels(tmp_path: Path, value: float) -> None:
     labels = np.zeros((2, 3, 4), np.float32)
