@@ -125,9 +125,11 @@ def get_methods(text: str) -> list[MethodEntry]:
     Raises
     ------
     NucsegError
-        One is unknown, or named twice.
+        One is unknown, or named twice, or none is named.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise NucsegError("no method is named", f"one of {', '.join(entry.name for entry in list_methods())}", USAGE)
     if len(set(names)) < len(names):
         raise NucsegError(f"a method is named twice: {text}", "name each one once", USAGE)
     return [get_method(name) for name in names]

@@ -54,7 +54,8 @@ def write_crate(out: OutFolder, target: Path, *, with_images: bool) -> None:
     crate.name = f"Nuclei in 3D microscopy: {out.path.name}"
     crate.description = f"Nuclei segmented and measured by nucseg {__version__} with {', '.join(methods)}."
     crate.root_dataset["conformsTo"] = _entity(crate, PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
-    for path in (out.run, out.summary_tsv, out.summary_json, out.comparison, out.report, out.citation):
+    agreed = _files(out.consensus_labels, out.consensus_support)
+    for path in (out.run, out.summary_tsv, out.summary_json, out.comparison, out.report, out.citation, *agreed):
         _add_file(crate, out, path)
     for name, facts in methods.items():
         _add_method(crate, out, name, facts, with_images=with_images)
@@ -85,8 +86,7 @@ def _add_method(crate: ROCrate, out: OutFolder, name: str, facts: dict[str, Any]
         inputs.append(_entity(crate, f"#{name}-weights", "CreativeWork", **properties))
     for key, value in facts["params"].items():
         inputs.append(_entity(crate, f"#{name}-{key}", "PropertyValue", name=key, value=value))
-    files = [path for part in (folder.labels, folder.measurements, folder.overlays) for path in sorted(part.glob("*"))]
-    results = [_add_file(crate, out, path) for path in files if not path.name.startswith(".")]
+    results = [_add_file(crate, out, path) for path in _files(folder.labels, folder.measurements, folder.overlays)]
     _add_file(crate, out, folder.command)
     crate.add_action(
         software,
@@ -112,6 +112,10 @@ def _input(crate: ROCrate, folder: Path, image: dict[str, Any], *, with_images: 
         add = crate.add_dataset if path.is_dir() else crate.add_file
         return add(path, dest_path=f"images/{path.name}", properties=properties)
     return _entity(crate, f"#image-{image['file']}", "CreativeWork", **properties)
+
+
+def _files(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in sorted(folder.glob("*")) if not path.name.startswith(".")]
 
 
 def _add_file(crate: ROCrate, out: OutFolder, path: Path) -> Any:

@@ -65,7 +65,7 @@ def draft(order: Order, *, only_tell: bool = False) -> Job:
     folder = order.out.method(order.method.name)
     check_apart((order.in_dir, order.gt_dir, order.model), (order.out.path,))
     images, _ = find_images(order.in_dir)
-    check_names(images)
+    preflight.check_names((order.in_dir, order.gt_dir, order.model, order.out.path, *images))
     if order.gt_dir:
         find_ground_truth(order.gt_dir, images)
     check_earlier(folder, [label_name(image) for image in images], order.resume)
@@ -84,21 +84,6 @@ def draft(order: Order, *, only_tell: bool = False) -> Job:
     )
     launch.judge([preflight.disk_space(images, order.out.path)], only_tell=only_tell)
     return job
-
-
-def check_names(images: Sequence[Path]) -> None:
-    """Refuse names that no record can hold.
-
-    Raises
-    ------
-    NucsegError
-        USAGE, for a name that is not Unicode.
-    """
-    for image in images:
-        try:
-            image.name.encode()
-        except UnicodeEncodeError:
-            raise NucsegError(f"the name of {image} is not Unicode", "rename the file", USAGE) from None
 
 
 def check_earlier(folder: MethodFolder, names: Sequence[str], resume: bool) -> None:

@@ -1,8 +1,9 @@
 """Checks of what the user has asked for, before anything is made or started."""
 
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
@@ -22,6 +23,9 @@ def existing_folder(what: str, path: Path) -> Path:
         USAGE when it isn't a folder, ENVIRONMENT when this user may not read it.
     """
     hint = "ask its owner, or: chmod -R a+rX the folder"
+    with contextlib.suppress(RuntimeError):
+        # No shell does it in --gt=~/x. What is no user's name stays as it is.
+        path = path.expanduser()
     try:
         if not path.exists():
             raise NucsegError(
@@ -35,6 +39,21 @@ def existing_folder(what: str, path: Path) -> Path:
         # Of a folder above it.
         raise NucsegError(f"{what} {path} may not be reached by you", hint, ENVIRONMENT) from None
     return path.resolve()
+
+
+def check_names(paths: Iterable[Path | None]) -> None:
+    """Refuse paths that no record can hold.
+
+    Raises
+    ------
+    NucsegError
+        USAGE, for one that is not Unicode.
+    """
+    for path in filter(None, paths):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise NucsegError(f"the path {path} is not Unicode", "rename the file or folder", USAGE) from None
 
 
 def disk_space(images: Sequence[Path], out: Path) -> Finding:

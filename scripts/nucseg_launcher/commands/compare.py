@@ -31,7 +31,8 @@ examples:
   nucseg compare stardist3d,unet3d IN OUT --set nucleus_diameter=8 --set stardist3d.prob_thresh=0.6
 
 exit code: 0 all images done by all methods; 1 some image or method failed, the others are compared; 2 something in
-the command is wrong; 3 no method could be run on this machine; 130 interrupted."""
+the command is wrong; 3 no method could be run on this machine; 4 none is done, and a container failed; 130
+interrupted."""
 
 
 def add_parser(commands: Any) -> None:
@@ -59,7 +60,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run what is missing, compare, and say where the report is."""
-    from nucseg_launcher.checks.preflight import existing_folder
+    from nucseg_launcher.checks.preflight import check_names, existing_folder
     from nucseg_launcher.comparison.overview import write_overview
     from nucseg_launcher.slurm.collect import collect_all
 
@@ -72,6 +73,7 @@ def execute(args: argparse.Namespace) -> int:
     out = OutFolder(Path(args.words[-1]).expanduser().resolve())
     also = _folders(args.also)
     gt_dir = existing_folder("the ground truth folder", args.gt) if args.gt else None
+    check_names((gt_dir, *also.values()))
     code = 0
     if len(args.words) == 3:
         code = _run_all(args, out, gt_dir)
@@ -109,7 +111,7 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
     Returns
     -------
     int
-        0 when all is done; 1 when something failed and something is done; the last failure's code when nothing is.
+        0 when all is done; 1 when something failed and something is done; the highest code when nothing is.
     """
     from nucseg_launcher import launch, record
     from nucseg_launcher.box import show_failure

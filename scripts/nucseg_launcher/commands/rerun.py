@@ -10,6 +10,7 @@ from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.output import say
 from nucseg_launcher.signals import is_interruption
+from nucseg_launcher.units import size_text
 
 DESCRIPTION = """\
 Do again what a run.json records: the same methods, images, weights and parameters, into a new folder OUT. Then say for
@@ -83,6 +84,11 @@ def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | 
     if not engine_name and recorded not in ENGINES:
         raise NucsegError(f"{name} ran with the engine {recorded}", f"--engine {' or '.join(ENGINES)}", ENVIRONMENT)
     engine, _ = choose_engine(engine_name or recorded, [method])
+    memory = facts["memory_limit_bytes"]
+    if memory and engine.name != recorded:
+        # Not every engine can limit memory, and the labels are the same without.
+        say(f"note: {name} ran with at most {size_text(memory)} of memory; with another engine there is no limit")
+        memory = None
     settings = dict(facts["params"])
     model = launch.choose_model(method, facts["model"] or settings.pop("model", None), settings)
     order = Order(
@@ -93,7 +99,7 @@ def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | 
         model=model,
         settings=settings,
         device=facts["device"],
-        memory=facts["memory_limit_bytes"],
+        memory=memory,
     )
     job = prepare(order, engine)
     image = engine.identity(job).get("image_id")

@@ -86,8 +86,8 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.segmentation import Order, prepare, segment
 
     method = get_method(args.method)
-    settings = split_settings(args.settings)
-    model = launch.choose_model(method, args.model or settings.pop("model", None), settings)
+    settings = split_settings([*args.settings, *([f"model={args.model}"] if args.model else [])])
+    model = launch.choose_model(method, settings.pop("model", None), settings)
     check_settings(method, settings)
     order = Order(
         method=method,

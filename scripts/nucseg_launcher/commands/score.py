@@ -46,7 +46,7 @@ def execute(args: argparse.Namespace) -> int:
 
     if args.out and args.out.suffix not in (".json", ".tsv"):
         raise NucsegError(f"--out {args.out} is neither .json nor .tsv", "--out scores.json", USAGE)
-    pairs = _pairs(args.pred, args.gt)
+    pairs = _pairs(args.pred.expanduser(), args.gt.expanduser())
     rows = [{"image": pred.name, **score_files(pred, truth)} for pred, truth in pairs]
     width = max(len(row["image"]) for row in rows)
     for row in rows:

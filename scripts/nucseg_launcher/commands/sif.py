@@ -61,13 +61,14 @@ def execute(args: argparse.Namespace) -> int:
     methods = [get_method(name) for name in args.methods]
     if args.archive and len(methods) > 1:
         raise NucsegError("--from names the archive of one image", "give one METHOD with each archive", USAGE)
-    if args.archive and not args.archive.is_file():
-        raise NucsegError(f"there is no file {args.archive}", "make it with `docker save IMAGE -o FILE`", USAGE)
+    archive = args.archive.expanduser() if args.archive else None
+    if archive and not archive.is_file():
+        raise NucsegError(f"there is no file {archive}", "make it with `docker save IMAGE -o FILE`", USAGE)
     program = find_program()
     folder = args.out.expanduser().absolute() if args.out else sif_folder()
     prepare_output(folder)
     for method in methods:
-        with _source(method, args.archive, folder) as source:
+        with _source(method, archive, folder) as source:
             _convert(program, method, source, folder)
     if folder != sif_folder():
         say(f"`nucseg run` looks there after: export {FOLDER_VARIABLE}={folder}")

@@ -70,8 +70,11 @@ def execute(args: argparse.Namespace) -> int:
     in_dir, gt_dir, validation = _folders(args)
     folder = MethodFolder(args.output.expanduser().resolve())
     check_apart((in_dir, gt_dir, model, *(validation or ())), (folder.path,))
+    preflight.check_names((in_dir, gt_dir, model, folder.path, *(validation or ())))
     for images, labels in ((in_dir, gt_dir), *([validation] if validation else [])):
-        find_ground_truth(labels, find_images(images)[0])
+        found, _ = find_images(images)
+        preflight.check_names(found)
+        find_ground_truth(labels, found)
     if folder.model.is_dir() and any(folder.model.iterdir()) and not args.resume:
         raise NucsegError(
             f"{folder.path} already holds a model, or a part of one",

@@ -17,6 +17,7 @@ from nucseg_launcher.comparison.volumes import VolumeComparison, compare_volume
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.output import say
 from nucseg_launcher.record import now, write_json
+from nucseg_launcher.units import count_text
 
 SEED = 0
 """Of the bootstrap: the same results give the same intervals."""
@@ -101,7 +102,9 @@ def _ranking(sources: Sequence[Source], volumes: Sequence[VolumeComparison]) -> 
     means = np.mean([f1_of(each) for each in found], axis=0)
     rows = rank(names, means.tolist(), bootstrap(found, np.random.default_rng(SEED)))
     verb = "has the highest F1" if len(rows) > 1 else "reaches an F1"
-    text = f"{rows[0].method} {verb} of {_range(rows[0])} at IoU {SAME:g}, the mean of {len(found)} volumes"
+    text = (
+        f"{rows[0].method} {verb} of {_range(rows[0])} at IoU {SAME:g}, the mean of {count_text(len(found), 'volume')}"
+    )
     if len(rows) > 1:
         text += f"; that it is the best of these methods is {_certainty(rows[0])} in certainty"
         text += f" (first in {rows[0].best_probability:.0%} of the resampled results)"

@@ -12,11 +12,13 @@ import pytest
 from nucseg import __version__
 from nucseg.errors import NucsegError
 from nucseg_launcher.catalogue import get_method
+from nucseg_launcher.checks.preflight import existing_folder
 from nucseg_launcher.engines import choose_engine
 from nucseg_launcher.engines.sif import sif_name
 from nucseg_launcher.settings import parse_memory
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+METHODS = REPOSITORY / "tests" / "methods" / "images"
 
 
 def cpu_seconds() -> float:
@@ -118,6 +120,14 @@ def test_info_tells_default_range_and_choices_of_every_parameter(nucseg):
         (["run", "threshold", "{images}", "{out}", "--set", "use_gpu=maybe"], 2, "neither true nor false", "info"),
         (["run", "threshold", "{images}", "{out}", "--set", "connectivity=edge"], 2, "one of face, corner", "info"),
         (["run", "threshold", "{images}", "{out}", "--set", "sigma=1", "--set", "sigma=2"], 2, "given twice", "once"),
+        (
+            ["run", "threshold", "{images}", "{out}", "--set", "model=general", "--model", "nice"],
+            2,
+            "model is given twice: general and nice",
+            "once",
+        ),
+        (["compare", "", "{images}", "{out}"], 2, "no method is named", "one of threshold"),
+        (["submit", " , ", "{images}", "{out}"], 2, "no method is named", "one of threshold"),
         (["run", "threshold", "{images}", "{out}", "--model", "nice"], 2, "no model nice", "shipped models: general"),
         (["run", "threshold", "{images}", "{out}", "--model", "./nice"], 2, "no model ./nice", "folder"),
         (["run", "threshold", "{images}", "{out}", "--memory", "much"], 2, "not an amount of memory", "8g"),
@@ -186,6 +196,51 @@ def test_a_name_that_no_record_can_hold_is_told_before_the_run(tmp_path, nucseg,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("place", ["IN", "OUT", "--gt", "--model"])
+def test_a_folder_that_no_record_can_hold_is_told_before_the_run(tmp_path, nucseg, two_images, truth, place):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Z\xfcrich"))
+    sources = {"IN": two_images, "--gt": truth, "--model": METHODS / "threshold" / "weights" / "general"}
+    if place in sources:
+        shutil.copytree(sources[place], folder)
+    words = {**sources, "OUT": tmp_path / "out", place: folder}
+    options = ("--gt", words["--gt"], "--model", words["--model"], "--engine", "process", "--device", "cpu")
+
+    done = nucseg("run", "threshold", words["IN"], words["OUT"], *options)
+
+    assert done.returncode == 2
+    assert "rich is not Unicode" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_data_in_a_folder_that_no_record_can_hold_is_told(tmp_path, nucseg, two_images, truth):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Z\xfcrich"))
+    shutil.copytree(two_images, folder)
+    done = nucseg("train", "threshold", folder, tmp_path / "out", "--gt", truth, "--engine", "process")
+    assert (done.returncode, "rich is not Unicode" in done.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_home_folder_is_known_where_no_shell_puts_it_in(tmp_path, nucseg, two_images, truth):
+    shutil.copytree(truth, tmp_path / "home" / "labels")
+    shutil.copytree(two_images, tmp_path / "home" / "images")
+    at_home = type(nucseg)(nucseg.root, {"HOME": str(tmp_path / "home")})
+    words = ("--gt=~/labels", "--engine", "process", "--device", "cpu", "--dry-run")
+
+    done = at_home("run", "threshold", "~/images", tmp_path / "out", *words)
+
+    assert done.returncode == 0, done.stderr
+    assert f"--in {tmp_path / 'home' / 'images'}" in done.stdout
+    assert f"--gt {tmp_path / 'home' / 'labels'}" in done.stdout
+    assert at_home("score", "~/labels", "~/labels").returncode == 0
+
+
+def test_a_folder_whose_name_begins_like_a_user_s_home_is_found(tmp_path, monkeypatch):
+    (tmp_path / "~no such user").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert existing_folder("the input folder", Path("~no such user")) == tmp_path / "~no such user"
+
+
 def test_errors_of_the_system_are_told_like_all_others(nucseg, two_images, tmp_path):
     # The name is too long for any file system.
     done = nucseg("score", two_images, tmp_path / ("x" * 300))
@@ -233,7 +288,7 @@ def test_the_name_of_a_root_that_is_none_is_told(tmp_path, nucseg):
 def test_an_output_folder_that_cannot_be_written_is_told(tmp_path, nucseg, two_images):
     (tmp_path / "file").write_text("")
     done = nucseg("run", "threshold", two_images, tmp_path / "file" / "out", "--engine", "process")
-    assert done.returncode in (2, 3)
+    assert done.returncode == 3
     assert "Cause:" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -218,6 +219,25 @@ def test_wrong_words(words, text, compared, nucseg, two_images, tmp_path):
     assert "Try" in done.stderr
 
 
+def test_one_volume_is_told_as_one(nucseg, others, truth, tmp_path):
+    for source, name in ((others["right"], "right"), (others["misses"], "misses"), (truth, "truth")):
+        (tmp_path / name).mkdir()
+        shutil.copy(source / "a.tif", tmp_path / name)
+    (tmp_path / "out").mkdir()
+    also = [word for name in ("right", "misses") for word in ("--also", f"{name}={tmp_path / name}")]
+
+    done = nucseg("compare", tmp_path / "out", "--gt", tmp_path / "truth", *also)
+
+    assert "the mean of 1 volume;" in done.stdout
+
+
+def test_labels_in_a_folder_that_no_record_can_hold_are_told(compared, nucseg, others, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Z\xfcrich"))
+    shutil.copytree(others["right"], folder)
+    done = nucseg("compare", compared[0], "--also", f"right={folder}")
+    assert (done.returncode, "rich is not Unicode" in done.stderr) == (2, True)
+
+
 def test_score_of_folders_and_of_files(nucseg, others, truth, tmp_path):
     done = nucseg("score", others["misses"], truth, "--out", tmp_path / "scores.tsv")
 
@@ -288,6 +308,10 @@ def test_consensus_and_support(compared, nucseg, others, tmp_path):
     assert left_out in done.stderr
     assert nucseg("compare", out.path).stderr.count(left_out) == 1
     assert "Consensus of the methods" in out.report.read_text(encoding="utf-8")
+
+    assert nucseg("export-crate", out.path, tmp_path / "results.zip").returncode == 0
+    with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+        assert {f"consensus/labels/{NAME}", f"consensus/support/{NAME[:-4]}.csv"} <= set(archive.namelist())
 
 
 def support(out, stem):
@@ -363,6 +387,19 @@ def test_a_rerun_tells_that_the_weights_have_changed(compared, nucseg, tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert f"threshold ran with the weights {'0' * 64}, which are now {now}" in done.stdout
+
+
+def test_a_rerun_with_another_engine_has_no_limit_of_memory(compared, nucseg, tmp_path):
+    run = json.loads((compared[0] / "run.json").read_text())
+    run["methods"]["threshold"] |= {"engine": "docker", "memory_limit_bytes": 2**30}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+
+    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again", "--engine", "process")
+
+    assert done.returncode == 0, done.stderr
+    assert "threshold ran with at most 1.0 GB of memory; with another engine there is no limit" in done.stdout
+    again = json.loads((tmp_path / "again" / "run.json").read_text())
+    assert again["methods"]["threshold"]["memory_limit_bytes"] is None
 
 
 def test_a_rerun_needs_the_same_images(compared, nucseg, two_images, tmp_path):
