@@ -19,7 +19,10 @@ CACHES = ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")
 _UNKNOWN_USER = 65534
 """As whom a user namespace shows everybody whom it does not know, so that `nobody` can't tell itself from others."""
 
-PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile", "torch", "openvino", "stardist")
+PACKAGES = (
+    *("numpy", "scipy", "scikit-image", "tifffile", "connected-components-3d", "edt", "fastremap"),
+    *("torch", "openvino", "stardist", "cellpose"),
+)
 
 
 def prepare_caches() -> None:

@@ -15,7 +15,14 @@ _DISK = {
     errno.EPERM: ("no permission to read or write", "let the user that runs this read --in and write --out"),
     errno.EIO: ("the disk could not be read or written", "check the disk or the network drive, then run again"),
 }
-_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "Unable to allocate")
+_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "bad_alloc",
+    "Unable to allocate",
+    "is killed by signal: Killed",  # torch, of a process that makes samples
+)
 
 
 def explain(error: BaseException) -> NucsegError:

@@ -87,10 +87,10 @@ def _middle(labels: np.ndarray) -> list[int]:
 def _picture(section: _Section, position: int, volume: Volume, labels: np.ndarray) -> "Image":
     from PIL import Image
 
-    raw = np.take(volume.data, position, axis=section.normal).astype(np.float32)
-    outlined = np.take(labels, position, axis=section.normal)
+    # By its index: `take` would copy the whole of a volume that lies on disk, beside other channels.
+    raw, outlined = (np.moveaxis(array, section.normal, 0)[position] for array in (volume.data, labels))
     size, micrometres = _display_size(section, volume)
-    grey = np.asarray(Image.fromarray(_stretched(raw)).resize(size, Image.Resampling.BILINEAR))
+    grey = np.asarray(Image.fromarray(_stretched(raw.astype(np.float32))).resize(size, Image.Resampling.BILINEAR))
     left = np.repeat(grey.clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
     right = _with_outlines(left, _enlarged(outlined, size))
     if micrometres:

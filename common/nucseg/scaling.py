@@ -35,6 +35,9 @@ REFINEMENTS = 2
 SLAB = 16
 """Planes of the source that are drawn at once."""
 
+USUAL_DIAMETER = 16.0
+"""Voxels across a nucleus in a view, where the model doesn't declare them."""
+
 LEAST_NUCLEUS = 2.0
 """Voxels of the source in the smallest nucleus that can be meant; less comes from a wrong unit."""
 
@@ -202,8 +205,8 @@ def check_scale(view: View, declared: Mapping[str, Any], diameter: float) -> Non
     ------
     NucsegError
     """
-    volume, wanted = view.volume, declared.get("nucleus_diameter_voxels")
-    if not wanted or wanted**3 / prod(view.zoom) >= LEAST_NUCLEUS:
+    volume, wanted = view.volume, declared.get("nucleus_diameter_voxels", USUAL_DIAMETER)
+    if wanted**3 / prod(view.zoom) >= LEAST_NUCLEUS:
         return
     size = " x ".join(f"{edge:g}" for edge in volume.voxel_size) + " µm" if volume.voxel_size else "unknown size"
     given = f" and nuclei of {diameter:g} {'µm' if volume.voxel_size else 'voxels'}" if diameter else ""

@@ -8,10 +8,14 @@ import numpy as np
 
 from nucseg.errors import NucsegError
 from nucseg.formats import content_sha256, read_labels
+from nucseg.machine import available_memory
 from nucseg.progress import say
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """IoU at which results are scored."""
+
+DISTANCE_BYTES = 6
+"""Of memory per voxel that BIAFLOWS' average distance takes."""
 
 KEYS = ("truth_sha256", "scores", "biaflows")
 """What `score_labels` returns."""
@@ -32,7 +36,7 @@ def score_labels(name: str, labels: np.ndarray, path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``truth_sha256``, ``scores``, one entry per threshold, and ``biaflows``.
+        ``truth_sha256``, ``scores``, one entry per threshold, and ``biaflows``, unless the memory is too small for it.
 
     Raises
     ------
@@ -53,10 +57,10 @@ def score_labels(name: str, labels: np.ndarray, path: Path) -> dict[str, Any]:
         f"recall {best.recall:.3f}; mean matched IoU {best.mean_matched_iou:.3f}; "
         f"{best.n_true} true and {best.n_pred} found nuclei"
     )
+    facts = {"truth_sha256": content_sha256(path), "scores": [asdict(score) for score in scores]}
+    if (takes := DISTANCE_BYTES * labels.size) > (free := available_memory()):
+        say(f"warning: no BIAFLOWS metrics of {name}: they take {takes / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free")
+        return facts
     biaflows = biaflows_scores(truth, labels)
     say(biaflows_line(name, biaflows))
-    return {
-        "truth_sha256": content_sha256(path),
-        "scores": [asdict(score) for score in scores],
-        "biaflows": biaflows.to_dict(),
-    }
+    return {**facts, "biaflows": biaflows.to_dict()}

@@ -12,7 +12,7 @@ from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 from nucseg.failures import explain
 from nucseg.labels import checked_labels
 from nucseg.method import Method, method_folder
-from nucseg.models import resolve_model
+from nucseg.models import fingerprint, resolve_model
 from nucseg.progress import say
 from nucseg.volume import Volume
 
@@ -51,8 +51,8 @@ def self_check(request: Check, method: Method) -> int:
             return 0
         code = known.exit_code if isinstance(error, NucsegError) else ENVIRONMENT
         raise NucsegError(f"the check failed: {known.cause}", known.hint, code) from None
-    info = segmenter.info
-    say(f"model: {info.get('name')}, SHA-256 {info.get('sha256')}, loaded in {loaded - begun:.1f} s")
+    known = fingerprint(model, segmenter.info)
+    say(f"model: {known['name']}, SHA-256 {known['sha256']}, loaded in {loaded - begun:.1f} s")
     say(
         f"segmented a test volume of {' x '.join(map(str, SHAPE))} in {time.monotonic() - loaded:.1f} s: "
         f"{labels.max()} nuclei, at most {peak_memory_mib()} MiB of memory"

@@ -7,13 +7,12 @@ import numpy as np
 from images.stardist3d.prediction import predict_candidates, render_labels
 from images.stardist3d.segmenter import StarDistSegmenter
 from images.stardist3d.suppression import suppress
-from nucseg.errors import NucsegError
 from nucseg.metrics.matching import match_table
 from nucseg.metrics.overlap import overlap_table
-from nucseg.progress import say
 from nucseg.scaling import View, zoom_to_diameter
 from nucseg.tiling import plan_tiles
 from nucseg.training.pairs import Pair
+from nucseg.training.teach import best_choice
 
 PROB = (0.3, 0.4, 0.5, 0.6, 0.7)
 NMS = (0.3, 0.4, 0.5, 0.2, 0.1)
@@ -30,25 +29,17 @@ def tune_thresholds(segmenter: StarDistSegmenter, pairs: Sequence[Pair]) -> dict
     segmenter : StarDistSegmenter
         Its own thresholds count where none can be tuned.
     pairs : sequence of Pair
-        Volumes that the network was not trained on. One that can't be segmented scores 0.
+        Volumes that the network was not trained on. One that can't be segmented doesn't count.
 
     Returns
     -------
     dict
         "prob" and "nms".
     """
-    scores = np.zeros((len(PROB), len(NMS)))
-    failed = 0
-    for pair in pairs:
-        try:
-            scores += _f1(segmenter, pair)
-        except NucsegError as error:
-            failed += 1
-            say(f"warning: {pair.volume.source.name} doesn't count in the thresholds: {error.cause}")
-    if failed == len(pairs):
+    best = best_choice(pairs, lambda pair: _f1(segmenter, pair).ravel())
+    if best is None:
         return dict(segmenter.info["thresholds"])
-    best = np.unravel_index(scores.argmax(), scores.shape)
-    return {"prob": PROB[best[0]], "nms": NMS[best[1]]}
+    return {"prob": PROB[best // len(NMS)], "nms": NMS[best % len(NMS)]}
 
 
 def _f1(segmenter: StarDistSegmenter, pair: Pair) -> np.ndarray:

@@ -21,6 +21,7 @@ def test_our_own_pass_through():
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
             "the memory is too small",
         ),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "the memory is too small"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "the GPU's memory is too small"),
         (OSError(errno.ENOSPC, "No space left on device", "/out/a"), "the disk is full (/out/a)"),
         (OSError(errno.EROFS, "Read-only file system"), "read-only"),

@@ -1,3 +1,5 @@
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,19 @@ def test_size_is_for_viewing(tmp_path: Path, shape: tuple[int, int, int]) -> Non
         image = picture(path)
         assert 400 <= max(image.shape) <= 1610
         assert path.stat().st_size < 3e6
+
+
+def test_one_of_several_channels_is_not_copied(tmp_path: Path) -> None:
+    volume, labels = scene((96, 256, 256))
+    channels = np.stack([volume.data] * 4, axis=1)
+    tracemalloc.start()
+    write_overlays(tmp_path, "a", replace(volume, data=channels[:, 2]), labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < volume.data.nbytes
+    write_overlays(tmp_path, "b", volume, labels)
+    for view in ("xy", "xz", "yz"):
+        assert (tmp_path / f"a_{view}.png").read_bytes() == (tmp_path / f"b_{view}.png").read_bytes()
 
 
 def test_no_labels_and_no_contrast(tmp_path: Path) -> None:

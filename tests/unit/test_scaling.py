@@ -66,6 +66,13 @@ def test_a_scale_that_comes_from_a_wrong_unit_is_refused(voxel_size, diameter):
     assert "--nucleus_diameter" in caught.value.hint
 
 
+def test_a_wrong_unit_is_refused_also_where_the_model_declares_the_size_of_its_voxels():
+    volume = volume_of(np.random.default_rng(2).integers(0, 9, (10, 20, 20)).astype(np.uint8), (300.0, 100.0, 100.0))
+    declared = {"percentiles": [1, 99.8], "voxel_size_um": [0.3, 0.1, 0.1]}
+    with pytest.raises(NucsegError, match="voxels of 300 x 100 x 100 µm"):
+        fit_view(volume, declared, 0.0, lambda view: (np.empty(0), np.empty(0)), lambda done, text: None)
+
+
 def test_points_and_labels_come_back_to_the_source():
     data = np.zeros((10, 40, 40), np.uint8)
     data[4:6, 20:30, 10:20] = 200

@@ -17,7 +17,7 @@ from nucseg.scaling import View, zoom_to_diameter
 from nucseg.training.job import TrainingJob, going_on
 from nucseg.training.pairs import PERCENTILES, Pair
 from nucseg.training.samples import Sample
-from nucseg.training.teach import MakeTargets, State, teach
+from nucseg.training.teach import MakeTargets, State, best_choice, teach
 from nucseg.volume import Shape
 
 TUNING_IOU = (0.3, 0.5, 0.7)
@@ -55,28 +55,32 @@ class DenseLearner:
 
     def segmenter(self, state: State) -> tuple[DenseSegmenter, DenseParams]:
         """With the middle of the thresholds that are tuned."""
-        thresholds = {name: values[len(values) // 2] for name, values in self.design.choices.items()}
-        return self._segmenter(state, thresholds), DenseParams()
+        info = {
+            "input": {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.diameter},
+            "thresholds": {name: values[len(values) // 2] for name, values in self.design.choices.items()},
+        }
+        module = build(self.design, self.config, {key: value.numpy() for key, value in state.items()})
+        return DenseSegmenter.of(self.design, module, info, self.device), DenseParams()
 
     def tune(self, state: State, pairs: Sequence[Pair]) -> dict[str, float]:
         """The thresholds with the best mean F1 over the pairs and `TUNING_IOU`, at the network's scale."""
         choices = [
             dict(zip(self.design.choices, c, strict=True)) for c in itertools.product(*self.design.choices.values())
         ]
-        scores, segmenter = np.zeros(len(choices)), self._segmenter(state, choices[0])
-        for pair in pairs:
+        segmenter, _ = self.segmenter(state)
+
+        def score(pair: Pair) -> np.ndarray:
             view = View(pair.volume, zoom_to_diameter(pair.volume, pair.diameter, self.diameter), pair.range)
             maps = segmenter.maps(view)
-            for number, thresholds in enumerate(choices):
+            scores = []
+            for thresholds in choices:
                 labels = segmenter.labels(maps, thresholds, segmenter.least_voxels)
                 labels = view.labels_to_source(labels, maps[0], thresholds["foreground"])
-                scores[number] += np.mean([found.f1 for found in match(pair.labels, labels, TUNING_IOU)])
-        return choices[int(scores.argmax())]
+                scores.append(np.mean([found.f1 for found in match(pair.labels, labels, TUNING_IOU)]))
+            return np.array(scores)
 
-    def _segmenter(self, state: State, thresholds: dict[str, float]) -> DenseSegmenter:
-        declared = {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.diameter}
-        module = build(self.design, self.config, {key: value.numpy() for key, value in state.items()})
-        return DenseSegmenter.of(self.design, module, {"input": declared, "thresholds": thresholds}, self.device)
+        best = best_choice(pairs, score)
+        return choices[best] if best is not None else dict(segmenter.info["thresholds"])
 
 
 def _sample(targets: Any, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Sample:

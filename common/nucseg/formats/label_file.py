@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tifffile import TiffFile, TiffPage
 
-from nucseg.formats.reading import explained, read_labels
+from nucseg.formats.reading import explained, read_sized_labels
 from nucseg.formats.voxel_size import complete_voxel_size, voxel_size_of
 from nucseg.volume import Shape, Triple
 
@@ -55,17 +55,17 @@ def open_labels(path: Path) -> LabelFile:
     NucsegError
         As `nucseg.formats.read_labels`.
     """
-    return _paged(path) or _in_memory(read_labels(path))
+    return _paged(path) or _in_memory(*read_sized_labels(path))
 
 
 def no_labels(shape: Shape) -> LabelFile:
     """An image without nuclei."""
-    return _in_memory(np.broadcast_to(np.uint16(0), shape))
+    return _in_memory(np.broadcast_to(np.uint16(0), shape), None)
 
 
-def _in_memory(labels: np.ndarray) -> LabelFile:
+def _in_memory(labels: np.ndarray, voxel_size: Triple | None) -> LabelFile:
     z, y, x = labels.shape
-    return LabelFile((z, y, x), None, lambda first, stop: labels[first:stop])
+    return LabelFile((z, y, x), voxel_size, lambda first, stop: labels[first:stop])
 
 
 def _paged(path: Path) -> LabelFile | None:

@@ -75,7 +75,16 @@ def read_labels(path: Path) -> np.ndarray:
     NucsegError
         As for `read_volume`, or for negative or broken numbers.
     """
-    data, _ = _read(path, -1, -1)
+    return read_sized_labels(path)[0]
+
+
+def read_sized_labels(path: Path) -> tuple[np.ndarray, Triple | None]:
+    """`read_labels`, and the voxel size in µm, ZYX, that the file declares."""
+    data, declared = _read(path, -1, -1)
+    return _as_labels(data, path), complete_voxel_size(declared, (0.0, 0.0, 0.0), path)
+
+
+def _as_labels(data: np.ndarray, path: Path) -> np.ndarray:
     if data.dtype.kind == "u":
         return data.astype(data.dtype.newbyteorder("="), copy=False)
     hint = "give a label image: 0 for background, and one whole number per nucleus"

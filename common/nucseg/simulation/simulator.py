@@ -39,7 +39,8 @@ def simulate(preset: str, seed: int, shape: Shape | None = None) -> tuple[Volume
     volume : Volume
         uint8 or uint16, with its voxel size in µm, drawn from the preset's range.
     labels : numpy.ndarray
-        uint16 ZYX, 0 = background, 1 to n without gaps; each label is one face-connected component.
+        ZYX, uint16, or uint32 from 65,536 nuclei on; 0 = background, 1 to n without gaps; each label is one
+        face-connected component.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def _image(
 
 def number_labels(fine: np.ndarray) -> np.ndarray:
     """Keep each nucleus's largest face-connected part if it has `MINIMUM_VOXELS`, and number them without gaps."""
-    labels = np.zeros(fine.shape, np.uint16)
+    labels = np.zeros(fine.shape, np.uint32)
     kept = 0
     for number, box in enumerate(ndimage.find_objects(fine), start=1):
         if box is None:
@@ -113,4 +114,4 @@ def number_labels(fine: np.ndarray) -> np.ndarray:
             continue
         kept += 1
         labels[box][parts == largest + 1] = kept
-    return labels
+    return labels.astype(np.min_scalar_type(max(kept, 256)), copy=False)

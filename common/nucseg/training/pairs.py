@@ -96,10 +96,15 @@ def make_pair(volume: Volume, labels: np.ndarray) -> Pair:
     NucsegError
         When the shapes differ, no nucleus is labelled, or the labels look like a binary mask.
     """
+    from fastremap import renumber
     from scipy.ndimage import find_objects
 
     if labels.shape != volume.shape:
         raise NucsegError(f"the image has shape {volume.shape} and its labels {labels.shape}")
+    largest = int(labels.max(initial=0))
+    if largest > labels.size:
+        # Boxes and counts take memory by the largest number.
+        labels = renumber(labels, preserve_zero=True)[0]
     labels = labels.astype(np.int32)
     boxes = [(number, box) for number, box in enumerate(find_objects(labels), 1) if box is not None]
     if not boxes:
@@ -121,22 +126,20 @@ def make_pair(volume: Volume, labels: np.ndarray) -> Pair:
         raise NucsegError(f"the image has the same intensity, {limits[0]:g}, everywhere")
     # A plain array, in one piece, is sent to other processes by its place in a file (`nucseg.training.samples`).
     volume = replace(volume, data=np.ascontiguousarray(np.asarray(volume.data)))
-    return Pair(volume, labels, limits, centres, diameter, _notes(labels, [number for number, _ in boxes]))
+    return Pair(volume, labels, limits, centres, diameter, _notes(labels, len(boxes), largest))
 
 
-def _notes(labels: np.ndarray, numbers: list[int]) -> tuple[str, ...]:
+def _notes(labels: np.ndarray, count: int, largest: int) -> tuple[str, ...]:
     """What is odd about labels that can still be learned from."""
     from cc3d import connected_components
 
     notes = []
-    if missing := numbers[-1] - len(numbers):
-        notes.append(f"{missing} label number{'s' * (missing != 1)} between 1 and {numbers[-1]} not used")
+    if missing := largest - count:
+        notes.append(f"{missing} label number{'s' * (missing != 1)} between 1 and {largest} not used")
     pieces = connected_components(labels, connectivity=26)
     first = np.unique(pieces[labels > 0])
-    if (torn := len(first) - len(numbers)) > 0:
-        notes.append(
-            f"labels in several pieces: {len(numbers)} nuclei are {len(first)} connected objects ({torn} more)"
-        )
+    if (torn := len(first) - count) > 0:
+        notes.append(f"labels in several pieces: {count} nuclei are {len(first)} connected objects ({torn} more)")
     return tuple(notes)
 
 

@@ -31,7 +31,7 @@ class TrainParams(ImageParams):
     patience: int = parameter(
         0, "Patience", "Stop after this many validations without a better F1; 0 never stops early.", minimum=0
     )
-    seed: int = parameter(0, "Seed", "Of everything random in the run.", minimum=0)
+    seed: int = parameter(0, "Seed", "Of everything random in the run.", minimum=0, maximum=2**32 - 1)
     from_: str = parameter("", "Start from", "Model to fine-tune: a shipped one's name or a folder; empty starts anew.")
 
     @property

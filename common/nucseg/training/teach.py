@@ -146,6 +146,31 @@ def mean_f1(segmenter: Segmenter, params: CommonParams, pairs: Sequence[Pair]) -
     return float(np.mean(scores))
 
 
+def best_choice(pairs: Sequence[Pair], score: Callable[[Pair], np.ndarray]) -> int | None:
+    """The number of the choice with the best sum of scores.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    score : callable
+        From a pair to the score (n,) of each choice. One that can't be segmented doesn't count.
+
+    Returns
+    -------
+    int or None
+        Of equally good ones, the first; None when nothing could be scored.
+    """
+    total: np.ndarray | None = None
+    for pair in pairs:
+        try:
+            scores = score(pair)
+        except NucsegError as error:
+            say(f"warning: {pair.volume.source.name} doesn't count in the thresholds: {error.cause}")
+            continue
+        total = scores if total is None else total + scores
+    return None if total is None else int(total.argmax())
+
+
 def _check_patches(learner: Learner) -> None:
     if not any(n % step for n, step in zip(learner.patch_shape, learner.divisor, strict=True)):
         return

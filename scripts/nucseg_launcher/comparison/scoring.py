@@ -50,12 +50,11 @@ def score_files(pred: Path, truth: Path) -> dict[str, Any]:
     NucsegError
         A file is no label image, or the shapes differ.
     """
-    true, labels = read_labels(truth), read_labels(pred)
+    true, labels = open_labels(truth), open_labels(pred)
     if true.shape != labels.shape:
         cause = f"{pred.name} has shape {labels.shape} and its ground truth {true.shape}"
         raise NucsegError(cause, f"replace one of {pred} and {truth}")
-    size = open_labels(truth).voxel_size or open_labels(pred).voxel_size
-    scores, found = score(true, labels, size)
+    scores, found = score(true.read(), labels.read(), true.voxel_size or labels.voxel_size)
     return {**scores, "mistakes": found}
 
 

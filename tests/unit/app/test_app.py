@@ -89,6 +89,17 @@ def test_scores(folders, tmp_path, capsys):
     assert re.search(rf"^> a\.tif: \[DC:{entry['biaflows']['DC']}, AHD:\S+, FOVL:\S+, mAP:\S+\]$", out, re.MULTILINE)
 
 
+def test_scores_without_the_memory_for_the_metrics_of_biaflows(folders, tmp_path, monkeypatch, capsys):
+    (tmp_path / "gt").mkdir()
+    tifffile.imwrite(tmp_path / "gt" / "a.tif", TRUTH)
+    monkeypatch.setattr("nucseg.scoring.available_memory", lambda: 6 * TRUTH.size - 1)
+    assert run(folders, "--gt", f"{tmp_path}/gt", "--sigma", "0.5") == 0
+    assert "warning: no BIAFLOWS metrics of a.tif: they take 4.92e-05 GB" in capsys.readouterr().out
+    entry = record(folders[1])["images"][0]
+    assert entry["scores"][0]["f1"] == 1
+    assert "biaflows" not in entry
+
+
 def test_scores_of_an_image_without_nuclei(folders, tmp_path, capsys):
     (tmp_path / "gt").mkdir()
     tifffile.imwrite(tmp_path / "gt" / "a.tif", np.zeros_like(TRUTH))

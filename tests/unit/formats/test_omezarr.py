@@ -13,6 +13,7 @@ import zarr.codecs
 
 from nucseg.errors import FAILED_IMAGE, NucsegError
 from nucseg.formats import omezarr, read_labels, read_volume
+from nucseg.formats.label_file import open_labels
 
 T, C, Z, Y, X = 2, 3, 5, 8, 9
 FIVE = np.arange(T * C * Z * Y * X, dtype=np.uint16).reshape(T, C, Z, Y, X) + 1
@@ -262,6 +263,11 @@ def test_labels_are_read_too(tmp_path: Path) -> None:
     read = read_labels(saved(tmp_path / "a.zarr", labels, version="0.5"))
     assert read.dtype == np.uint64
     np.testing.assert_array_equal(read, labels)
+
+
+def test_labels_have_the_size_of_their_voxels(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.zarr", STACK, described=multiscale("zyx", scale=[2.0, 0.5, 0.5]))
+    assert open_labels(path).voxel_size == read_volume(path).voxel_size == (2.0, 0.5, 0.5)
 
 
 def test_a_link_to_a_folder_is_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from functools import cache
+from math import ceil
 
 import numpy as np
 import pytest
@@ -159,3 +160,12 @@ def test_numbering_keeps_the_largest_part_and_drops_crumbs_only():
     assert np.array_equal(labels == 1, (fine == 1) & (np.arange(8) < 5)[:, None, None])
     assert np.array_equal(labels == 2, fine == 5)
     assert labels.max() == 2
+    assert labels.dtype == np.uint16
+
+
+def test_numbers_beyond_16_bits():
+    side = ceil(MINIMUM_VOXELS ** (1 / 3))
+    columns = np.arange(1, 70_001, dtype=np.int32).reshape(1, 250, 280)
+    labels = number_labels(columns.repeat(side, 0).repeat(side, 1).repeat(side, 2))
+    assert labels.dtype == np.uint32
+    assert labels.max() == 70_000

@@ -144,6 +144,16 @@ def test_odd_labels_are_told_but_used(folders):
     assert find_pairs(*folders, TrainParams())[0].notes == ()
 
 
+def test_numbers_of_any_size_are_labels(folders):
+    write(folders, "a.tif", nuclei())
+    (small,) = find_pairs(*folders, TrainParams())
+    tifffile.imwrite(folders[1] / "a.tif", np.where(nuclei() > 0, nuclei() + np.uint32(2**32 - 4), 0).astype(np.uint32))
+    (large,) = find_pairs(*folders, TrainParams())
+    assert large.labels.max() == nuclei().max()
+    assert large.diameter == small.diameter
+    assert np.array_equal(large.centres, small.centres)
+
+
 def test_nuclei_larger_than_the_patches_are_told(folders):
     labels = nuclei()
     labels[:, 22:26, :] = 3
