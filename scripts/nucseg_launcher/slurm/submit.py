@@ -1,6 +1,7 @@
 """From a method and a folder of images to a job in Slurm's queue."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +28,18 @@ from nucseg_launcher.units import count_text
 
 
 def resources_of(method: MethodEntry) -> Resources:
-    """What the method says that a volume takes; the usual where its code is not here."""
+    """What the method says that a volume takes; the usual, with a note, where its code is not here."""
     try:
         return load_method(method.name).resources
     except (NucsegError, ImportError):
-        return Resources()
+        usual = Resources()
+        say(
+            f"note: without the nucseg repository it is not known what {method.name} needs. Where --mem, --time, --cpus "
+            f"and --gres (or --device cuda) don't say, a task asks for {usual.memory_gb} GB, {usual.minutes} minutes "
+            f"per image, {usual.cores} cores and no GPU",
+            sys.stderr,
+        )
+        return usual
 
 
 def text_of(job: Job, wishes: Wishes, array_size: int) -> str:

@@ -141,6 +141,14 @@ def test_every_method_says_its_needs(name):
     assert resources_of(get_method(name)) == load_method(name).resources
 
 
+def test_without_the_repository_it_is_told_that_the_needs_are_not_known(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NUCSEG_ROOT", str(tmp_path))
+    assert resources_of(JOB.method) == Resources()
+    told = capsys.readouterr().err
+    assert "not known what deepsynth needs" in told
+    assert all(option in told for option in ("--mem", "--time", "--cpus", "--gres"))
+
+
 def test_no_slurm_on_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NucsegError, match="Slurm is not on this machine") as caught:
