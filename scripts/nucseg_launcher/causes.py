@@ -67,6 +67,11 @@ _DOCKER_ERRORS: list[tuple[str, str, str]] = [
     ),
     (r"mounts denied|not shared from", "the engine may not see that folder", "share it in Docker Desktop's settings"),
     (
+        r"invalid mount config|mount source path",
+        "the container engine cannot read one of the folders (is it on a network drive?)",
+        "copy it to a disk of this machine, or use --engine podman, apptainer or process",
+    ),
+    (
         r"(exec|entrypoint).*(not found|no such file|permission denied)|No command specified",
         "the image is not a nucseg image",
         "build or pull it again",
@@ -75,12 +80,12 @@ _DOCKER_ERRORS: list[tuple[str, str, str]] = [
     (
         r"permission denied|Errno 13",
         "the container engine does not let this user in",
-        "sudo usermod -aG docker $USER, then log out and in again (or use --engine process)",
+        "sudo usermod -aG docker $USER, then log out and in again",
     ),
     (
         r"No such file or directory|Connection (refused|aborted)|Errno 111|Cannot connect to the Docker",
         "no container engine answers",
-        "start Docker (sudo systemctl start docker, or open Docker Desktop), or use --engine process",
+        "start Docker (sudo systemctl start docker, or open Docker Desktop)",
     ),
     (
         r"Read timed out",

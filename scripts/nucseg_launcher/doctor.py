@@ -6,6 +6,7 @@ from pathlib import Path
 from nucseg.errors import NucsegError
 from nucseg_launcher.catalogue import MethodEntry, list_methods
 from nucseg_launcher.checks import Finding, engine, gpu, machine, programs
+from nucseg_launcher.gpu import host_gpus
 
 
 def examine(disk: Path) -> Iterator[Finding]:
@@ -21,7 +22,7 @@ def examine(disk: Path) -> Iterator[Finding]:
     yield machine.check_memory()
     yield machine.check_disk(disk)
     yield machine.check_user()
-    gpus = gpu.host_gpus()
+    gpus = host_gpus()
     yield gpu.check_host(gpus)
     methods = list_methods()
     yield from programs.check_podman(gpus)
@@ -30,14 +31,17 @@ def examine(disk: Path) -> Iterator[Finding]:
 
 
 def _examine_engine(methods: list[MethodEntry], gpus: list[str]) -> Iterator[Finding]:
-    from nucseg_launcher.engines import docker_client
-
     try:
-        client = docker_client.connect()
+        yield from _examine_docker(methods, gpus)
     except NucsegError as error:
         yield engine.no_engine(error, programs.working())
-        return
-    info = client.info()
+
+
+def _examine_docker(methods: list[MethodEntry], gpus: list[str]) -> Iterator[Finding]:
+    from nucseg_launcher.engines import docker_client
+
+    client = docker_client.connect()
+    info = docker_client.info_of(client)
     yield engine.check_version(info)
     yield engine.check_owner(info)
     yield engine.check_memory(info)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nucseg_launcher.catalogue import MethodEntry, find_root
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.checks.machine import GB, disk_finding
-from nucseg_launcher.engines.docker_client import container_user, has_nvidia_runtime
+from nucseg_launcher.engines.docker_client import container_user, find_image, has_nvidia_runtime
 from nucseg_launcher.units import size_text
 
 if TYPE_CHECKING:
@@ -80,12 +80,9 @@ def check_nvidia(info: dict[str, Any], gpus: list[str]) -> Finding:
 
 def check_images(client: DockerClient, methods: list[MethodEntry]) -> Iterator[Finding]:
     """Which method images are here."""
-    from docker.errors import ImageNotFound
-
     for method in methods:
-        try:
-            image = client.images.get(method.image)
-        except ImageNotFound:
+        image = find_image(client, method.image)
+        if image is None:
             remedy = f"nucseg build {method.name}, or nucseg pull {method.name}"
             yield Finding("warning", "image", f"{method.image} is not here", remedy)
             continue
@@ -96,4 +93,5 @@ def check_images(client: DockerClient, methods: list[MethodEntry]) -> Iterator[F
 
 def variant_of(client: DockerClient, image: str) -> str:
     """Whether an image that is here was built for "cpu" or "cuda"; empty when it doesn't say."""
-    return str(client.images.get(image).labels.get(VARIANT_LABEL, ""))
+    found = find_image(client, image)
+    return str(found.labels.get(VARIANT_LABEL, "")) if found else ""

@@ -40,7 +40,7 @@ def execute(args: argparse.Namespace) -> int:
     variant = args.variant
     if variant == "auto":
         client = docker_client.connect()
-        variant = "cuda" if docker_client.can_give_gpu(client, client.info()) else "auto"
+        variant = "cuda" if docker_client.can_give_gpu(client, docker_client.info_of(client)) else "auto"
     process = subprocess.Popen([sys.executable, str(program), "--variant", variant, *methods])
     try:
         return process.wait()

@@ -25,9 +25,6 @@ def add_parser(commands: Any) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Download one image after the other."""
-    from docker.errors import APIError, DockerException
-
-    from nucseg_launcher.causes import explain_engine_error
     from nucseg_launcher.engines import docker_client
 
     methods = [get_method(name) for name in args.methods]
@@ -36,11 +33,11 @@ def execute(args: argparse.Namespace) -> int:
         repository, _, tag = method.image.rpartition(":")
         print(f"downloading {method.image}", flush=True)
         try:
-            _show(client.api.pull(repository, tag=tag, stream=True, decode=True))
-        except (APIError, DockerException) as error:
-            known = explain_engine_error(getattr(error, "explanation", None) or str(error))
-            hint = known.hint.replace("`nucseg build`", f"`nucseg build {method.name}`")
-            raise NucsegError(f"{method.image} was not downloaded: {known.cause}", hint, known.exit_code) from error
+            with docker_client.explained():
+                _show(client.api.pull(repository, tag=tag, stream=True, decode=True))
+        except NucsegError as error:
+            hint = error.hint.replace("`nucseg build`", f"`nucseg build {method.name}`")
+            raise NucsegError(f"{method.image} was not downloaded: {error.cause}", hint, error.exit_code) from error
         print(f"100% {method.image} is here")
     return 0
 

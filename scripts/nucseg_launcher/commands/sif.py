@@ -85,26 +85,22 @@ def _source(method: MethodEntry, archive: Path | None, folder: Path) -> Iterator
     if archive:
         yield f"docker-archive:{archive}"
         return
-    from docker.errors import DockerException, ImageNotFound
-    from requests.exceptions import RequestException
-
     from nucseg.atomic import part_path
-    from nucseg_launcher.causes import explain_engine_error
     from nucseg_launcher.engines import docker_client
 
     path = part_path(folder / f"{method.name}.tar")
     try:
-        image = docker_client.connect().images.get(method.image)
+        image = docker_client.find_image(docker_client.connect(), method.image)
+        if image is None:
+            remedy = (
+                f"nucseg build {method.name} makes it here; or --from an archive that `docker save` wrote elsewhere"
+            )
+            raise NucsegError(f"the image {method.image} is not on this machine", remedy, ENVIRONMENT)
         say(f"saving {method.image}")
-        with path.open("wb") as file:
+        with docker_client.explained(), path.open("wb") as file:
             for piece in image.save(named=True):
                 file.write(piece)
         yield f"docker-archive:{path}"
-    except ImageNotFound:
-        remedy = f"nucseg build {method.name} makes it here; or --from an archive that `docker save` wrote elsewhere"
-        raise NucsegError(f"the image {method.image} is not on this machine", remedy, ENVIRONMENT) from None
-    except (DockerException, RequestException) as error:
-        raise explain_engine_error(getattr(error, "explanation", None) or str(error)) from error
     finally:
         path.unlink(missing_ok=True)
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.causes import NO_GPU, explain_engine_error
 from nucseg_launcher.checks import Finding
-from nucseg_launcher.checks.gpu import host_gpus
 from nucseg_launcher.checks.links import outside_links
 from nucseg_launcher.engines.base import Job, Outcome, Sink
 from nucseg_launcher.engines.child import run_child
 from nucseg_launcher.engines.runspec import RunSpec, make_spec, mount_word
 from nucseg_launcher.engines.sif import find_program, has_program, sif_folder, sif_name
+from nucseg_launcher.gpu import host_gpus
 
 ISOLATION = ("--containall", "--no-home", "--no-eval", "--no-privs", "--pwd", "/tmp")
 """Nothing of the host but what is mounted: no home, no /tmp, no variables, no processes, no capabilities.

@@ -36,12 +36,14 @@ class DockerEngine:
 
     @cached_property
     def _client(self) -> DockerClient:
-        return docker_client.connect()
+        try:
+            return docker_client.connect()
+        except NucsegError as error:
+            raise NucsegError(error.cause, f"{error.hint}; or use --engine process", error.exit_code) from error
 
     @cached_property
     def _info(self) -> dict[str, Any]:
-        info: dict[str, Any] = self._client.info()
-        return info
+        return docker_client.info_of(self._client)
 
     @cached_property
     def _has_gpu(self) -> bool:
@@ -53,13 +55,7 @@ class DockerEngine:
 
     def has_image(self, method: MethodEntry) -> bool:
         """Whether the engine holds the method's image."""
-        from docker.errors import ImageNotFound
-
-        try:
-            self._client.images.get(method.image)
-        except ImageNotFound:
-            return False
-        return True
+        return docker_client.find_image(self._client, method.image) is not None
 
     def check(self, job: Job) -> list[Finding]:
         """The image must be here, and a GPU where one is asked for."""
@@ -100,7 +96,8 @@ class DockerEngine:
 
     def identity(self, job: Job) -> dict[str, Any]:
         """Version of the engine, id and digest of the image."""
-        image = self._client.images.get(job.method.image)
+        with docker_client.explained():
+            image = self._client.images.get(job.method.image)
         digests = image.attrs.get("RepoDigests") or [""]
         return {
             "engine_version": str(self._info.get("ServerVersion", "")),
@@ -115,7 +112,8 @@ class DockerEngine:
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
 
-        self._remove_leftovers(job, sink)
+        with docker_client.explained():
+            self._remove_leftovers(job, sink)
         spec = self.spec(job)
         container: Container | None = None
         try:
@@ -136,7 +134,7 @@ class DockerEngine:
         finally:
             with held(forget=True):
                 if container is not None:
-                    _remove(container)
+                    docker_client.remove(container)
 
     def _follow(self, container: Container, output: Iterator[tuple[bytes | None, bytes | None]], sink: Sink) -> Outcome:
         """Hand on what the container prints until it ends; stop it when we are interrupted."""
@@ -166,18 +164,7 @@ class DockerEngine:
         label = {"label": f"{OUT_LABEL}={job.folder.path}"}
         for container in self._client.containers.list(all=True, filters=label, ignore_removed=True):
             sink.out(f"removing {container.name}, which a launcher that was killed has left\n".encode())
-            _remove(container)
-
-
-def _remove(container: Container) -> None:
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    try:
-        container.remove(force=True, v=True)
-    except (DockerException, RequestException):
-        # Gone already, or the engine is; the next run on this folder looks for it by its label.
-        return
+            docker_client.remove(container)
 
 
 def _read(output: Iterator[Any], pieces: queue.SimpleQueue[Any]) -> None:

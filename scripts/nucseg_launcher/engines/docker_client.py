@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from nucseg_launcher.causes import explain_engine_error
-from nucseg_launcher.checks.gpu import host_gpus
 from nucseg_launcher.engines.runspec import caller
+from nucseg_launcher.gpu import host_gpus
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
+    from docker.models.images import Image
 
 CONNECT_SECONDS = 60
 """A busy engine answers late; one that is not there refuses the connection at once."""
@@ -24,19 +28,55 @@ def connect() -> DockerClient:
         ENVIRONMENT: no engine answers, or it doesn't let this user in.
     """
     import docker
+
+    with explained():
+        client = docker.from_env(timeout=CONNECT_SECONDS, version="auto")
+        client.ping()
+    return client
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the SDK raises where the engine fails, or answers too late, into a message (ENVIRONMENT)."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
     try:
-        client = docker.from_env(timeout=CONNECT_SECONDS, version="auto")
-        client.ping()
+        yield
     except (DockerException, RequestException) as error:
-        raise explain_engine_error(str(error)) from error
-    return client
+        raise explain_engine_error(getattr(error, "explanation", None) or str(error)) from error
+
+
+def info_of(client: DockerClient) -> dict[str, Any]:
+    """What the engine says of itself."""
+    with explained():
+        info: dict[str, Any] = client.info()
+    return info
+
+
+def find_image(client: DockerClient, name: str) -> Image | None:
+    """An image that the engine holds; None where it doesn't."""
+    from docker.errors import ImageNotFound
+
+    with explained():
+        try:
+            return client.images.get(name)
+        except ImageNotFound:
+            return None
+
+
+def remove(container: Container) -> None:
+    """Remove a container, whatever its state."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    # Where it is gone already, or the engine is, the next run on its folder looks for it by its label.
+    with suppress(DockerException, RequestException):
+        container.remove(force=True, v=True)
 
 
 def has_nvidia_runtime(info: dict[str, Any]) -> bool:
-    """Whether the engine can hand NVIDIA GPUs to a container; `info` is ``client.info()``."""
+    """Whether the engine can hand NVIDIA GPUs to a container; `info` is that of `info_of`."""
     devices = info.get("DiscoveredDevices") or []
     return "nvidia" in (info.get("Runtimes") or {}) or any("nvidia.com/gpu" in str(d.get("ID")) for d in devices)
 

@@ -52,7 +52,7 @@ def test_a_good_end_has_no_cause():
     ("text", "cause", "hint"),
     [
         ("('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))", "no container engine", "start"),
-        ("[Errno 111] Connection refused", "no container engine answers", "--engine process"),
+        ("[Errno 111] Connection refused", "no container engine answers", "Docker Desktop"),
         ("('Connection aborted.', PermissionError(13, 'Permission denied'))", "does not let this user in", "usermod"),
         ('could not select device driver "" with capabilities: [[gpu]]', "cannot give a GPU", "toolkit"),
         ("nvidia-container-cli: initialization error: load library failed", "failed to hand in the GPU", "toolkit"),
@@ -64,6 +64,17 @@ def test_a_good_end_has_no_cause():
         ("pull access denied for nucseg/x, repository does not exist", "no such image", "build"),
         ("toomanyrequests: You have reached your pull rate limit", "too many requests", "docker login"),
         ('exec: "nucseg-run": executable file not found in $PATH', "not a nucseg image", "build or pull"),
+        (
+            'invalid mount config for type "bind": stat /nfs/home/u/images: permission denied',
+            "cannot read one of the folders",
+            "disk of this machine",
+        ),
+        (
+            "error while creating mount source path '/nfs/x': mkdir /nfs/x: permission denied",
+            "cannot read one of the folders",
+            "--engine",
+        ),
+        ("UnixHTTPConnectionPool(host='localhost'): Read timed out. (read timeout=60)", "stopped answering", "restart"),
         ("something new", "something new", "doctor"),
     ],
 )

@@ -186,6 +186,17 @@ def test_a_program_that_is_not_installed_is_named_with_a_remedy(tmp_path, nucseg
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("words", [["build"], ["pull"]])
+def test_no_option_is_named_that_the_command_does_not_have(tmp_path, root, nucseg, words):
+    shutil.copytree(root, tmp_path / "root")
+    (tmp_path / "root" / "scripts").mkdir()
+    (tmp_path / "root" / "scripts" / "build_images.py").touch()
+    done = type(nucseg)(tmp_path / "root")(*words, "threshold")
+    assert done.returncode == 3
+    assert "start Docker" in done.stderr
+    assert "--engine" not in done.stderr
+
+
 def test_a_name_that_no_record_can_hold_is_told_before_the_run(tmp_path, nucseg, two_images):
     folder = tmp_path / "in"
     folder.mkdir()
