@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from nucseg.errors import NucsegError
-from nucseg.formats import read_labels
 from nucseg.formats.label_file import open_labels
 from nucseg.metrics.evaluation import Evaluation, evaluate
 from nucseg.metrics.mistakes import Mistakes

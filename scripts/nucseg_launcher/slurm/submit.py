@@ -34,9 +34,9 @@ def resources_of(method: MethodEntry) -> Resources:
     except (NucsegError, ImportError):
         usual = Resources()
         say(
-            f"note: without the nucseg repository it is not known what {method.name} needs. Where --mem, --time, --cpus "
-            f"and --gres (or --device cuda) don't say, a task asks for {usual.memory_gb} GB, {usual.minutes} minutes "
-            f"per image, {usual.cores} cores and no GPU",
+            f"note: without the nucseg repository it is not known what {method.name} needs. Where --mem, --time, "
+            f"--cpus and --gres (or --device cuda) don't say, a task asks for {usual.memory_gb} GB, "
+            f"{usual.minutes} minutes per image, {usual.cores} cores and no GPU",
             sys.stderr,
         )
         return usual
