@@ -54,7 +54,7 @@ def command_words(
     Parameters
     ----------
     spec : RunSpec
-        Its image is the path of a SIF file. User, labels and shared memory have no counterpart.
+        Its image is the path of a SIF file. User and labels have no counterpart.
     program : str
     scratch : path
         A folder that exists: the container's /tmp, of which Apptainer's own has no more than 64 MB.

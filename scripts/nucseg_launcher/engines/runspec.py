@@ -17,9 +17,6 @@ OUT_LABEL = "org.nucseg.out"
 VALIDATION = ("/val", "/val_gt")
 """Where a container finds the images and labels that a training is validated on."""
 
-TRAINING_SHARED_MEMORY = 1024**3
-"""Docker's 64 MB of /dev/shm are too few for the workers that prepare training patches."""
-
 TMPFS_OPTIONS = "rw,exec,nosuid,nodev,size=2g,mode=1777"
 """/tmp is the only writable place besides /out: caches, and compiled kernels, which must be executable.
 
@@ -48,8 +45,8 @@ class RunSpec:
         "uid:gid"; an engine that always runs containers as the caller doesn't ask.
     groups : tuple of int
         Further groups of the caller, by which mounted files may be theirs to read or write.
-    memory, shared_memory : int or None
-        Limit of the container and size of its /dev/shm, in bytes; None takes the engine's default.
+    memory : int or None
+        Limit in bytes.
     gpus : bool
         Hand all GPUs in.
     """
@@ -61,7 +58,6 @@ class RunSpec:
     user: str
     labels: tuple[tuple[str, str], ...]
     memory: int | None = None
-    shared_memory: int | None = None
     gpus: bool = False
     groups: tuple[int, ...] = ()
 
@@ -93,7 +89,6 @@ def make_spec(job: Job, *, image: str, user: str, gpus: bool) -> RunSpec:
         user=user,
         labels=((RUN_LABEL, job.id), (OUT_LABEL, str(job.folder.path))),
         memory=job.memory,
-        shared_memory=TRAINING_SHARED_MEMORY if job.train else None,
         gpus=gpus,
         # In a rootless engine the user is another one inside, and numbers of groups mean nothing there.
         groups=_groups_of(mounts) if user == caller() else (),
@@ -137,8 +132,6 @@ def option_words(spec: RunSpec) -> list[str]:
         words += ["--group-add", str(group)]
     if spec.memory is not None:
         words += ["--memory", str(spec.memory)]
-    if spec.shared_memory is not None:
-        words += ["--shm-size", str(spec.shared_memory)]
     for mount in spec.mounts:
         words += ["--mount", mount_word(mount)]
     return words
@@ -183,8 +176,6 @@ def sdk_options(spec: RunSpec) -> dict[str, Any]:
         options["group_add"] = [str(group) for group in spec.groups]
     if spec.memory is not None:
         options["mem_limit"] = spec.memory
-    if spec.shared_memory is not None:
-        options["shm_size"] = spec.shared_memory
     if spec.gpus:
         options["device_requests"] = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
     return options
