@@ -59,18 +59,19 @@ class RunRecord:
 
 def read_images(path: Path) -> dict[str, dict[str, Any]]:
     """The images of an earlier record by file name; none when there is no readable record."""
-    images = _read(path).get("images")
+    images = read_json(path).get("images")
     entries = images if isinstance(images, list) else []
     return {entry["file"]: entry for entry in entries if isinstance(entry, dict) and "file" in entry}
 
 
 def same_settings(path: Path, settings: Mapping[str, Any]) -> bool:
     """Whether an earlier record was made with these settings; no without one."""
-    earlier = _read(path)
+    earlier = read_json(path)
     return all(key in earlier and earlier[key] == value for key, value in settings.items())
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty when there is none or it can't be read."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

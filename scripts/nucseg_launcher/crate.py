@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nucseg import __version__
 from nucseg.atomic import atomic_path
 from nucseg.errors import USAGE, NucsegError
+from nucseg.record import read_json
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.record import read_json
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate

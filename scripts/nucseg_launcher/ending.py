@@ -3,12 +3,11 @@
 from typing import Any
 
 from nucseg.errors import FAILED_IMAGE, NucsegError
-from nucseg.progress import duration
+from nucseg.progress import duration, say
 from nucseg.record import DONE, FAILED
 from nucseg_launcher.box import show_failure
 from nucseg_launcher.execution import Result
 from nucseg_launcher.layout import MethodFolder, OutFolder
-from nucseg_launcher.output import say
 from nucseg_launcher.record import NOT_DONE
 from nucseg_launcher.units import count_text, size_text
 

@@ -3,17 +3,15 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from nucseg import __version__
-from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
+from nucseg.errors import ENVIRONMENT, NucsegError
+from nucseg.progress import say
 from nucseg_launcher import record
-from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.engines.base import Engine, Job
 from nucseg_launcher.execution import Result, perform
-from nucseg_launcher.output import say
 
 _OF_STATUS = (
     "run",
@@ -26,38 +24,6 @@ _OF_STATUS = (
     "exit_code",
     "status",
 )
-
-
-def choose_model(
-    method: MethodEntry, value: str | None, settings: dict[str, str], setting: str = "model"
-) -> Path | None:
-    """A model folder to hand in, or None when `value` is a shipped model's name (then it becomes a setting).
-
-    Raises
-    ------
-    NucsegError
-        USAGE, for something that is neither.
-    """
-    if value is None:
-        return None
-    weights = method.root / "images" / method.name / "weights" if method.root else None
-    shipped = sorted(path.name for path in weights.iterdir() if path.is_dir()) if weights and weights.is_dir() else []
-    folder = Path(value).expanduser()
-    if value not in shipped and folder.exists():
-        return folder.resolve()
-    looks_like_path = folder.name != value
-    if looks_like_path or (shipped and value not in shipped):
-        known = f", or one of the shipped models: {', '.join(shipped)}" if shipped else ""
-        raise NucsegError(f"there is no model {value}", f"name a folder that holds a model{known}", USAGE)
-    settings[setting] = value
-    return None
-
-
-def check_settings_of_training(settings: dict[str, str]) -> None:
-    """Names that cannot be parameters; which ones there are, only the method's own program knows."""
-    for name in settings:
-        if not name.replace("_", "").isalnum() or not name.isascii():
-            raise NucsegError(f"--set {name}: not a parameter's name", "names are made of letters, digits and _", USAGE)
 
 
 def judge(findings: Sequence[Finding], *, only_tell: bool) -> None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from nucseg.progress import printable
-from nucseg_launcher.output import say
+from nucseg.progress import printable, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -12,7 +12,7 @@ from typing import Any
 from nucseg import __version__
 from nucseg.atomic import atomic_path
 from nucseg.errors import NucsegError
-from nucseg.record import FAILED
+from nucseg.record import FAILED, read_json
 from nucseg_launcher.causes import error_lines
 from nucseg_launcher.layout import MethodFolder, OutFolder
 
@@ -35,15 +35,6 @@ def host() -> dict[str, Any]:
         "python": platform.python_version(),
         "user": f"{os.getuid()}:{os.getgid()}",
     }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty when there is none or it can't be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def write_json(path: Path, content: Any) -> None:

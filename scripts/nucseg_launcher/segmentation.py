@@ -129,8 +129,8 @@ def as_before(order: Order) -> Order:
     from nucseg.formats import list_images
     from nucseg.models import DESCRIPTION
     from nucseg.params import parse_value
-    from nucseg_launcher.launch import choose_model
-    from nucseg_launcher.record import read_json
+    from nucseg.record import read_json
+    from nucseg_launcher.settings import choose_model
 
     method, folder = order.method, order.out.method(order.method.name)
     facts = read_json(order.out.run).get("methods", {}).get(method.name)

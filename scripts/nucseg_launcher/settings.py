@@ -1,9 +1,10 @@
-"""``--set name=value``: checked against the descriptor before anything starts."""
+"""``--set name=value`` and ``--model``: checked before anything starts."""
 
 from difflib import get_close_matches
+from pathlib import Path
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.params import parse_value
+from nucseg.params import DEFAULT_WORDS, parse_value
 from nucseg_launcher.catalogue import MethodEntry
 
 
@@ -62,6 +63,39 @@ def check_settings(method: MethodEntry, settings: dict[str, str]) -> None:
             raise NucsegError(
                 f"--set {name}={value}: {error}", f"`nucseg info {method.name}` shows what {name} means", USAGE
             ) from None
+
+
+def check_settings_of_training(settings: dict[str, str]) -> None:
+    """Raise `NucsegError` for names that cannot be parameters; which there are, only the method's program knows."""
+    for name in settings:
+        if not name.replace("_", "").isalnum() or not name.isascii():
+            raise NucsegError(f"--set {name}: not a parameter's name", "names are made of letters, digits and _", USAGE)
+
+
+def choose_model(
+    method: MethodEntry, value: str | None, settings: dict[str, str], setting: str = "model"
+) -> Path | None:
+    """A model folder to hand in; None for the default, and for a shipped model's name, which becomes a setting.
+
+    Raises
+    ------
+    NucsegError
+        USAGE, for something that is neither.
+    """
+    from nucseg.models import shipped_models
+
+    if value is None or value in DEFAULT_WORDS:
+        return None
+    shipped = shipped_models(method.root / "images" / method.name) if method.root else []
+    folder = Path(value).expanduser()
+    if value not in shipped and folder.exists():
+        return folder.resolve()
+    looks_like_path = folder.name != value
+    if looks_like_path or (shipped and value not in shipped):
+        known = f", or one of the shipped models: {', '.join(shipped)}" if shipped else ""
+        raise NucsegError(f"there is no model {value}", f"name a folder that holds a model{known}", USAGE)
+    settings[setting] = value
+    return None
 
 
 def parse_memory(text: str) -> int:

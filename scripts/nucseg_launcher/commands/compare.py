@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.progress import say
 from nucseg_launcher.catalogue import get_methods
 from nucseg_launcher.commands.run import add_run_options
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
-from nucseg_launcher.settings import check_settings, parse_memory, settings_of_methods
+from nucseg_launcher.settings import check_settings, choose_model, parse_memory, settings_of_methods
 from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
@@ -127,7 +127,7 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
         say(note)
     orders = []
     for method in methods:
-        model = launch.choose_model(method, settings[method.name].pop("model", None), settings[method.name])
+        model = choose_model(method, settings[method.name].pop("model", None), settings[method.name])
         check_settings(method, settings[method.name])
         memory = parse_memory(args.memory) if args.memory else None
         order = Order(method, in_dir, out, gt_dir, model, settings[method.name], args.device, memory, resume=True)

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nucseg.progress import say
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
 
 DESCRIPTION = """\
 Write, for each image of an output folder, a label image of the nuclei that more than half of the methods have, and

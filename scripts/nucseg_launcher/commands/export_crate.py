@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.progress import say
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
 from nucseg_launcher.units import size_text
 
 DESCRIPTION = """\

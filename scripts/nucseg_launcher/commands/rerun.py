@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import ENVIRONMENT, FAILED_IMAGE, USAGE, NucsegError
+from nucseg.progress import say
 from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
 from nucseg_launcher.signals import is_interruption
 from nucseg_launcher.units import size_text
 
@@ -42,8 +42,8 @@ def add_parser(commands: Any) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run each recorded method and compare label images by their hashes."""
+    from nucseg.record import read_json
     from nucseg_launcher.comparison.overview import write_overview
-    from nucseg_launcher.record import read_json
 
     methods = read_json(args.record).get("methods")
     if not isinstance(methods, dict) or not methods:
@@ -74,10 +74,10 @@ def _check_images(folder: Path, images: Sequence[dict[str, Any]]) -> None:
 
 
 def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | None) -> int:
-    from nucseg_launcher import launch
     from nucseg_launcher.catalogue import get_method
     from nucseg_launcher.engines import choose_engine
     from nucseg_launcher.segmentation import Order, prepare, segment
+    from nucseg_launcher.settings import choose_model
 
     method = get_method(name)
     recorded = facts["engine"]
@@ -90,7 +90,7 @@ def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | 
         say(f"note: {name} ran with at most {size_text(memory)} of memory; with another engine there is no limit")
         memory = None
     settings = dict(facts["params"])
-    model = launch.choose_model(method, facts["model"] or settings.pop("model", None), settings)
+    model = choose_model(method, facts["model"] or settings.pop("model", None), settings)
     order = Order(
         method=method,
         in_dir=Path(facts["input"]),
@@ -110,7 +110,7 @@ def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | 
 
 def _tell(name: str, facts: dict[str, Any], out: OutFolder) -> bool:
     """Say of the weights, and of each image's labels, whether they are the recorded ones; True when all labels are."""
-    from nucseg_launcher.record import read_json
+    from nucseg.record import read_json
 
     again = read_json(out.run)["methods"][name]
     old, new = ((run.get("weights") or {}).get("sha256") for run in (facts, again))

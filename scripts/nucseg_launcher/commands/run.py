@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from nucseg.progress import say
 from nucseg_launcher.catalogue import get_method
 from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
-from nucseg_launcher.settings import check_settings, parse_memory, split_settings
+from nucseg_launcher.settings import check_settings, choose_model, parse_memory, split_settings
 from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
@@ -87,7 +87,7 @@ def execute(args: argparse.Namespace) -> int:
 
     method = get_method(args.method)
     settings = split_settings([*args.settings, *([f"model={args.model}"] if args.model else [])])
-    model = launch.choose_model(method, settings.pop("model", None), settings)
+    model = choose_model(method, settings.pop("model", None), settings)
     check_settings(method, settings)
     order = Order(
         method=method,

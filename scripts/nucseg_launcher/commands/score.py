@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg_launcher.output import say
+from nucseg.progress import say
 from nucseg_launcher.units import count_text
 
 DESCRIPTION = """\

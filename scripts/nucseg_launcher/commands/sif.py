@@ -9,9 +9,9 @@ from typing import Any
 
 from nucseg import __version__
 from nucseg.errors import CONTAINER_FAILED, ENVIRONMENT, USAGE, NucsegError
+from nucseg.progress import say
 from nucseg_launcher.catalogue import MethodEntry, get_method
 from nucseg_launcher.engines.base import Sample
-from nucseg_launcher.output import say
 
 DESCRIPTION = """\
 Convert container images to SIF files, which Apptainer runs without root and without a daemon: the way

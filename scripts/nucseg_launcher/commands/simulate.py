@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
-from nucseg_launcher.output import say
+from nucseg.progress import say
 
 DESCRIPTION = """\
 Make fluorescence volumes of nuclei as a microscope would show them, with exact labels: to train, to test, to learn.

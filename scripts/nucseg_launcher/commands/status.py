@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import FAILED_IMAGE, USAGE, NucsegError
+from nucseg.progress import say
 from nucseg.record import DONE, FAILED
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
 
 if TYPE_CHECKING:
     from nucseg_launcher.slurm.survey import ImageState

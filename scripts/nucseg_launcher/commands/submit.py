@@ -98,7 +98,7 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.checks.links import outside_links
     from nucseg_launcher.checks.preflight import existing_folder
     from nucseg_launcher.segmentation import Order, draft
-    from nucseg_launcher.settings import check_settings, settings_of_methods
+    from nucseg_launcher.settings import check_settings, choose_model, settings_of_methods
     from nucseg_launcher.slurm.script import Wishes
     from nucseg_launcher.slurm.submit import submit, text_of
 
@@ -120,7 +120,7 @@ def execute(args: argparse.Namespace) -> int:
     jobs = []
     for method in methods:
         own = settings[method.name]
-        model = launch.choose_model(method, own.pop("model", None), own)
+        model = choose_model(method, own.pop("model", None), own)
         check_settings(method, own)
         jobs.append(draft(Order(method, in_dir, out, gt_dir, model, own, args.device, resume=args.resume)))
         launch.judge(list(outside_links(jobs[-1])), only_tell=args.dry_run)

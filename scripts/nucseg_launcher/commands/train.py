@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.progress import say
 from nucseg_launcher.catalogue import get_method
 from nucseg_launcher.commands.run import add_run_options
 from nucseg_launcher.layout import MethodFolder
-from nucseg_launcher.output import say
-from nucseg_launcher.settings import parse_memory, split_settings
+from nucseg_launcher.settings import check_settings_of_training, choose_model, parse_memory, split_settings
 
 DESCRIPTION = """\
 Train a method on images of your own and their labels.
@@ -64,8 +64,8 @@ def execute(args: argparse.Namespace) -> int:
     method = get_method(args.method)
     short = [f"{name}={value}" for name in SHORT if (value := getattr(args, f"short_{name}")) is not None]
     settings = split_settings([*args.settings, *short])
-    model = launch.choose_model(method, settings.pop("from", None), settings, "from")
-    launch.check_settings_of_training(settings)
+    model = choose_model(method, settings.pop("from", None), settings, "from")
+    check_settings_of_training(settings)
     memory = parse_memory(args.memory) if args.memory else None
     in_dir, gt_dir, validation = _folders(args)
     folder = MethodFolder(args.output.expanduser().resolve())

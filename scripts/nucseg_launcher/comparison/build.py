@@ -12,10 +12,10 @@ from nucseg.comparison.agreement import FEWEST, agreement
 from nucseg.comparison.groups import SAME
 from nucseg.comparison.ranking import Rank, bootstrap, f1_of, rank
 from nucseg.errors import NucsegError
+from nucseg.progress import say
 from nucseg_launcher.comparison.sources import Source, folder_of_all, images_of, sources_of
 from nucseg_launcher.comparison.volumes import VolumeComparison, compare_volume
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
 from nucseg_launcher.record import now, write_json
 from nucseg_launcher.units import count_text
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import NucsegError
+from nucseg.progress import say
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
 
 
 def write_overview(

@@ -8,9 +8,9 @@ from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.formats import image_stem, list_images
-from nucseg.record import DONE
+from nucseg.record import DONE, read_json
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.record import NOT_DONE, read_json
+from nucseg_launcher.record import NOT_DONE
 
 
 @dataclass(frozen=True)

@@ -24,16 +24,9 @@ class ProcessEngine:
         return True
 
     def check(self, job: Job) -> list[Finding]:
-        """The repository must be here; a memory limit needs a container."""
-        try:
-            self.connect()
-        except NucsegError as error:
-            return [Finding("error", "engine", error.cause, error.hint)]
-        if job.memory:
-            return [
-                Finding("error", "memory", "--memory needs a container engine", "leave it out, or use --engine docker")
-            ]
-        return []
+        """A memory limit needs a container."""
+        remedy = "leave it out, or use --engine docker"
+        return [Finding("error", "memory", "--memory needs a container engine", remedy)] if job.memory else []
 
     def _environment(self, job: Job) -> dict[str, str]:
         return {"NUCSEG_METHOD": job.method.name, "NUCSEG_ROOT": str(require_root("Running without a container"))}

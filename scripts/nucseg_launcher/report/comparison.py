@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from nucseg.record import read_json
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.record import read_json
 
 _WHOLE = [
     "nucseg",

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import FAILED_IMAGE, NucsegError
-from nucseg.record import DONE
+from nucseg.record import DONE, read_json
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.record import read_json, write_text
+from nucseg_launcher.record import write_text
 from nucseg_launcher.report.charts import WIDTH
 from nucseg_launcher.report.colours import styles
 from nucseg_launcher.report.comparison import read_comparison

@@ -15,10 +15,9 @@ from nucseg.folders import find_ground_truth
 from nucseg.formats import read_labels, read_volume
 from nucseg.morphometry.files import read_table
 from nucseg.params import ImageParams, parse_value
-from nucseg.record import DONE
+from nucseg.record import DONE, read_json
 from nucseg.volume import Shape, Triple
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.record import read_json
 from nucseg_launcher.report.planes import Planes, open_planes
 
 _MOST_IN_MEMORY = 1 << 29

@@ -7,11 +7,11 @@ from typing import Any
 
 from nucseg import __version__
 from nucseg.errors import FAILED_IMAGE, USAGE, NucsegError
-from nucseg.record import DONE, FAILED
+from nucseg.progress import say
+from nucseg.record import DONE, FAILED, read_json
 from nucseg_launcher import record
 from nucseg_launcher.execution import locked
 from nucseg_launcher.layout import MethodFolder, OutFolder
-from nucseg_launcher.output import say
 from nucseg_launcher.slurm.client import Task, TaskState, task_states
 from nucseg_launcher.slurm.submission import Submission, job_name, read_submissions
 from nucseg_launcher.slurm.survey import ImageState, survey, task_records
@@ -44,7 +44,7 @@ def collect(out: OutFolder, method: str) -> list[ImageState]:
 
 
 def _is_told(folder: MethodFolder, images: Iterable[ImageState]) -> bool:
-    told = {entry["file"]: entry["status"] for entry in record.read_json(folder.status).get("images", [])}
+    told = {entry["file"]: entry["status"] for entry in read_json(folder.status).get("images", [])}
     return told == {image.name: image.entry["status"] for image in images}
 
 
@@ -91,10 +91,10 @@ def join_records(folder: MethodFolder, tasks: Mapping[Task, TaskState]) -> None:
     records = task_records(folder)
     if not records:
         return
-    whole = record.read_json(folder.container_record)
+    whole = read_json(folder.container_record)
     entries = {entry["file"]: entry for entry in whole.get("images", [])}
     for path in records.values():
-        part = record.read_json(path)
+        part = read_json(path)
         entries |= {entry["file"]: entry for entry in part.pop("images", [])}
         whole = part
     _write_record(folder, whole, entries)
@@ -105,7 +105,7 @@ def join_records(folder: MethodFolder, tasks: Mapping[Task, TaskState]) -> None:
 
 def forget_failures(folder: MethodFolder) -> None:
     """Keep nothing but done images in the record, because the others are tried again. Their tasks are over."""
-    whole = record.read_json(folder.container_record)
+    whole = read_json(folder.container_record)
     if whole:
         _write_record(folder, whole, {entry["file"]: entry for entry in whole["images"] if entry["status"] == DONE})
 
@@ -123,7 +123,7 @@ def _finish(out: OutFolder, method: str, submissions: Sequence[Submission], imag
                 with path.open("rb") as part:
                     shutil.copyfileobj(part, whole)
     status = _status(method, submissions, images)
-    known = record.read_json(out.run).get("methods", {}).get(method, {})
+    known = read_json(out.run).get("methods", {}).get(method, {})
     facts = {**known, **{key: status[key] for key in _OF_STATUS}}
     facts |= record.outcome_facts(folder, status["images"])
     with locked(out.path, wait=True):

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from nucseg.record import read_json
 from nucseg_launcher.layout import MethodFolder
-from nucseg_launcher.record import read_json, write_json
+from nucseg_launcher.record import write_json
 from nucseg_launcher.slurm.client import Task
 
 

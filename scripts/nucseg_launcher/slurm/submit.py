@@ -11,13 +11,13 @@ from nucseg import __version__
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 from nucseg.folders import find_ground_truth, find_images, prepare_output
 from nucseg.method import Resources, load_method
-from nucseg.record import DONE
+from nucseg.progress import say
+from nucseg.record import DONE, read_json
 from nucseg_launcher import launch, record
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.engines.base import Job
 from nucseg_launcher.execution import locked
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.output import say
 from nucseg_launcher.signals import held
 from nucseg_launcher.slurm import client
 from nucseg_launcher.slurm.collect import forget_failures, join_records
@@ -186,8 +186,8 @@ def check_same(out: OutFolder, job: Job) -> None:
             f"--resume to submit only what is missing; `nucseg status {out.path}` tells how far it is",
             USAGE,
         )
-    before = dict(record.read_json(out.run).get("methods", {}).get(job.method.name, {}))
-    before["version"] = record.read_json(job.folder.container_record).get("nucseg", __version__)
+    before = dict(read_json(out.run).get("methods", {}).get(job.method.name, {}))
+    before["version"] = read_json(job.folder.container_record).get("nucseg", __version__)
     for key, value in {**launch.question_of(job), "version": __version__}.items():
         if before.get(key, value) != value:
             raise NucsegError(

@@ -330,6 +330,13 @@ def test_the_dry_run_prints_a_script_that_does_the_same_and_makes_nothing(tmp_pa
         assert written.read_bytes() == (finished.folder / "labels" / path.name).read_bytes()
 
 
+@pytest.mark.parametrize("model", ["--model=", "--set=model=", "--set=model=None"])
+def test_an_empty_model_is_the_default_one(tmp_path, nucseg, two_images, model):
+    done = nucseg("run", "threshold", two_images, tmp_path / "out", "--engine", "process", model, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "--model" not in done.stdout
+
+
 @pytest.mark.parametrize("optimize", ["", "1"])
 def test_without_an_engine_the_process_engine_is_taken_with_one_line(tmp_path, nucseg, two_images, optimize):
     # Optimised, Python leaves assertions out.

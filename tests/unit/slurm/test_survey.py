@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from nucseg.record import DONE, FAILED
+from nucseg.record import DONE, FAILED, read_json
 from nucseg_launcher.layout import MethodFolder
-from nucseg_launcher.record import NOT_DONE, read_json
+from nucseg_launcher.record import NOT_DONE
 from nucseg_launcher.slurm.causes import HEAD
 from nucseg_launcher.slurm.client import TaskState
 from nucseg_launcher.slurm.collect import forget_failures, join_records
