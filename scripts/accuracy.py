@@ -118,7 +118,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("methods", nargs="*", help="default: all")
     parser.add_argument("--volumes", nargs="+", default=VOLUMES)
-    parser.add_argument("--write", action="store_true", help="put the tables into the method cards")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="put the tables into the method cards, and that of all methods into README.md",
+    )
     parser.add_argument("--flag", action="append", default=[], help="flag for the method, such as --exact=true")
     arguments = parser.parse_args()
     source = Path(os.environ.get("NUCSEG_SHARED", "")) / "data" / "volumes"

@@ -204,7 +204,7 @@ def main() -> int:
     parser.add_argument("--shared", type=Path, default=os.environ.get("NUCSEG_SHARED"), help="folder with data/")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each side")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the part shipped")
-    parser.add_argument("--large", action="store_true", help="metrics on 256 x 1024 x 1024 too, which takes 15 GB")
+    parser.add_argument("--large", action="store_true", help="metrics and morphometry on 256 x 1024 x 1024 too: 15 GB")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure, all by default: {', '.join(PARTS)}")
     args = parser.parse_args()
     parts = args.parts or PARTS
@@ -236,7 +236,7 @@ def main() -> int:
         if "metrics" in parts:
             tell(bench_metrics(args.repeats, large=args.large))
         if "morphometry" in parts:
-            tell(bench_morphometry(work))
+            tell(bench_morphometry(work, "ML" if args.large else "M"))
         if "memory" in parts:
             tell(bench_memory(work))
         if "container" in parts:
