@@ -20,7 +20,6 @@ _WHOLE = [
 ]
 _METHOD = [
     "name",
-    "title",
     "source",
     "labels",
     "measurements",
@@ -90,8 +89,6 @@ def read_comparison(out: OutFolder) -> dict[str, Any]:
         comparison[key] = [_complete(entry, names) for entry in comparison[key] or []]
     for key in ("disagreements", "warnings"):
         comparison[key] = comparison[key] or []
-    for method in comparison["methods"]:
-        method["title"] = method["title"] or method["name"]
     for row in comparison["results"]:
         row["scores"] = _complete(row["scores"], _SCORES) if row["scores"] else None
         row["problems"] = row["problems"] or []

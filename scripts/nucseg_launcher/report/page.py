@@ -54,7 +54,6 @@ def content(out: OutFolder, comparison: dict[str, Any]) -> dict[str, Any]:
     """What the template shows."""
     methods = comparison["methods"]
     names = [method["name"] for method in methods]
-    titles = {method["name"]: method["title"] for method in methods} | {CONSENSUS: CONSENSUS.capitalize()}
     run = read_json(out.run)
     shown = gallery_of(out, comparison)
     return {
@@ -63,12 +62,11 @@ def content(out: OutFolder, comparison: dict[str, Any]) -> dict[str, Any]:
         "facts": _facts(comparison),
         "verdicts": _verdicts(comparison),
         "methods": methods,
-        "titles": titles,
         "styles": styles([*names, CONSENSUS]),
         "summary": method_table(comparison),
         "details": result_table(comparison),
         "agreement": comparison["agreement"],
-        "charts": plots_of(comparison, styles(names), titles),
+        "charts": plots_of(comparison, styles(names)),
         "chart_width": WIDTH,
         "shown": shown,
         "not_shown": len(comparison["volumes"]) - len(shown),
@@ -77,7 +75,7 @@ def content(out: OutFolder, comparison: dict[str, Any]) -> dict[str, Any]:
         "truth": TRUTH,
         "consensus": CONSENSUS,
         "viewers": {number: _viewer_data(pictures) for number, pictures in enumerate(shown) if pictures.viewer},
-        "failures": _failures(comparison, titles),
+        "failures": _failures(comparison),
         "warnings": comparison["warnings"],
         "host": run.get("host") or {},
         "provenance": {
@@ -90,7 +88,7 @@ def content(out: OutFolder, comparison: dict[str, Any]) -> dict[str, Any]:
 
 def _heading(comparison: dict[str, Any]) -> str:
     methods, volumes = comparison["methods"], comparison["volumes"]
-    what = methods[0]["title"] if len(methods) == 1 else count_text(len(methods), "method")
+    what = methods[0]["name"] if len(methods) == 1 else count_text(len(methods), "method")
     return f"{what} on {count_text(len(volumes), 'volume')}"
 
 
@@ -115,15 +113,15 @@ def _verdicts(comparison: dict[str, Any]) -> list[tuple[str, str]]:
     return [(title, text) for title, text in verdicts if text]
 
 
-def _failures(comparison: dict[str, Any], titles: dict[str, str]) -> list[dict[str, str]]:
+def _failures(comparison: dict[str, Any]) -> list[dict[str, str]]:
     """Everything that failed or is missing, with what to do."""
     failures = [
-        _failure(titles[method["name"]], method)
+        _failure(method["name"], method)
         for method in comparison["methods"]
         if method["status"] in FAILED_STATES and method["cause"]
     ]
     for row in comparison["results"]:
-        where = f"{titles[row['method']]}, {row['volume']}"
+        where = f"{row['method']}, {row['volume']}"
         if row["status"] != DONE and row["cause"]:
             failures.append(_failure(where, row))
         failures += [{"where": where, "cause": problem, "hint": ""} for problem in row["problems"]]

@@ -1,6 +1,7 @@
 """The plots of a comparison. A plot that has nothing to show is left out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from nucseg.record import DONE
@@ -13,17 +14,17 @@ _MOST_BOXED_VOLUMES = 6
 _GB = 1024**3
 
 
-def plots_of(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str, str]) -> list[Chart]:
+def plots_of(comparison: dict[str, Any], styles: dict[str, Style]) -> list[Chart]:
     """All plots that the results allow."""
     unsized = {**comparison, "results": [row for row in comparison["results"] if not row["volume_um3"]]}
     made = (
-        _accuracy(comparison, styles, titles),
-        _ranking(comparison, styles, titles),
-        _counts(comparison, styles, titles),
-        _boxes(comparison, styles, titles, "volume_um3", "Volume of the nuclei", "volume in µm³"),
-        _boxes(unsized, styles, titles, "volume_voxels", "Volume, size of a voxel unknown", "volume in voxels"),
-        _boxes(comparison, styles, titles, "sphericity", "Sphericity of the nuclei", "sphericity (1: a ball)"),
-        _cost(comparison, styles, titles),
+        _accuracy(comparison, styles),
+        _ranking(comparison, styles),
+        _counts(comparison, styles),
+        _boxes(comparison, styles, "volume_um3", "Volume of the nuclei", "volume in µm³"),
+        _boxes(unsized, styles, "volume_voxels", "Volume, size of a voxel unknown", "volume in voxels"),
+        _boxes(comparison, styles, "sphericity", "Sphericity of the nuclei", "sphericity (1: a ball)"),
+        _cost(comparison, styles),
     )
     return [chart for chart in made if chart]
 
@@ -34,7 +35,7 @@ def _done(comparison: dict[str, Any], method: str | None = None) -> list[dict[st
     ]
 
 
-def _accuracy(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str, str]) -> Chart | None:
+def _accuracy(comparison: dict[str, Any], styles: dict[str, Style]) -> Chart | None:
     curves = {}
     for method in styles:
         points: dict[float, list[float]] = {}
@@ -54,25 +55,25 @@ def _accuracy(comparison: dict[str, Any], styles: dict[str, Style], titles: dict
         path = "M" + "L".join(f"{x.at(iou)} {y.at(f1)}" for iou, f1 in curve.items())
         chart.lines.append(Line(path, "curve", styles[method].colour))
         chart.marks += [
-            Mark(x.at(iou), y.at(f1), styles[method], f"{titles[method]}: F1 {f1:.3f} at IoU {iou:g}")
+            Mark(x.at(iou), y.at(f1), styles[method], f"{method}: F1 {f1:.3f} at IoU {iou:g}")
             for iou, f1 in curve.items()
         ]
     return chart
 
 
-def _ranking(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str, str]) -> Chart | None:
+def _ranking(comparison: dict[str, Any], styles: dict[str, Style]) -> Chart | None:
     ranking = comparison["ranking"]
     if not ranking or not ranking.get("rows"):
         return None
     note = "Mean over the volumes, with its 95 % range when nuclei are drawn anew (bootstrap)."
     rows = [row for row in ranking["rows"] if row["method"] in styles]
-    chart, across, places = row_chart(ranking["by"], note, [("", titles[row["method"]]) for row in rows])
+    chart, across, places = row_chart(ranking["by"], note, [("", row["method"]) for row in rows])
     ends = [row[key] for row in rows for key in ("mean", "low", "high") if row.get(key) is not None]
     x = axis_over(ends, *across)
-    frame(chart, Axis(max(x.low, 0), min(x.high, 1.02), *across), None, ranking["by"])
-    x = Axis(max(x.low, 0), min(x.high, 1.02), *across)
+    x = replace(x, low=max(x.low, 0), high=min(x.high, 1.02))
+    frame(chart, x, None, ranking["by"])
     for row, y in zip(rows, places, strict=True):
-        style, hint = styles[row["method"]], f"{titles[row['method']]}: {row['mean']:.3f}"
+        style, hint = styles[row["method"]], f"{row['method']}: {row['mean']:.3f}"
         if row.get("low") is not None and row.get("high") is not None:
             chart.lines.append(Line(f"M{x.at(row['low'])} {y}H{x.at(row['high'])}", "range", style.colour))
             hint += f" ({row['low']:.3f} to {row['high']:.3f})"
@@ -80,7 +81,7 @@ def _ranking(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[
     return chart
 
 
-def _counts(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str, str]) -> Chart | None:
+def _counts(comparison: dict[str, Any], styles: dict[str, Style]) -> Chart | None:
     rows = [row for row in _done(comparison) if row["nuclei"] is not None and row["method"] in styles]
     volumes = _named(comparison, (row["volume"] for row in rows))[:_MOST_VOLUMES]
     if not volumes:
@@ -110,14 +111,12 @@ def _counts(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[s
                 Mark(x.at(row["nuclei"]), y + spread * (number - (len(styles) - 1) / 2), style, hint)
                 for row in rows
                 if (row["method"], row["volume"]) == (method, name)
-                for hint in (f"{titles[method]}, {name}: {row['nuclei']} nuclei",)
+                for hint in (f"{method}, {name}: {row['nuclei']} nuclei",)
             ]
     return chart
 
 
-def _boxes(
-    comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str, str], key: str, title: str, unit: str
-) -> Chart | None:
+def _boxes(comparison: dict[str, Any], styles: dict[str, Style], key: str, title: str, unit: str) -> Chart | None:
     rows = [row for row in _done(comparison) if row[key] and row["method"] in styles]
     volumes = _named(comparison, (row["volume"] for row in rows))
     if not volumes:
@@ -130,7 +129,7 @@ def _boxes(
         (row for row in rows if row["volume"] in volumes[:_MOST_BOXED_VOLUMES]),
         key=lambda row: (volumes.index(row["volume"]), order.index(row["method"])),
     )
-    names = [(_stem(comparison, row["volume"]), titles[row["method"]]) for row in listed]
+    names = [(_stem(comparison, row["volume"]), row["method"]) for row in listed]
     chart, across, places = row_chart(title, note, names)
     values = [row[key][end] for row in listed for end in ("q05", "q95")]
     x = axis_over(values, *across, logarithmic=min(values) > 0 and max(values) / min(values) > 30)
@@ -138,7 +137,7 @@ def _boxes(
     for row, y in zip(listed, places, strict=True):
         q05, q25, q50, q75, q95 = (x.at(row[key][q]) for q in ("q05", "q25", "q50", "q75", "q95"))
         colour = styles[row["method"]].colour
-        hint = f"{titles[row['method']]}, {row['volume']}: median {row[key]['q50']:.3g}"
+        hint = f"{row['method']}, {row['volume']}: median {row[key]['q50']:.3g}"
         chart.lines += [
             Line(f"M{q05} {y}H{q25}M{q75} {y}H{q95}", "whisker", colour),
             Line(f"M{q25} {y - 5.5}H{q75}V{y + 5.5}H{q25}z", "box", colour, hint),
@@ -147,7 +146,7 @@ def _boxes(
     return chart
 
 
-def _cost(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str, str]) -> Chart | None:
+def _cost(comparison: dict[str, Any], styles: dict[str, Style]) -> Chart | None:
     points = []
     for method in comparison["methods"]:
         seconds = [row["seconds"] for row in _done(comparison, method["name"]) if row["seconds"]]
@@ -161,7 +160,7 @@ def _cost(comparison: dict[str, Any], styles: dict[str, Style], titles: dict[str
     y = axis_over([p[2] for p in points], *up, zero=True)
     frame(chart, x, y, "seconds per volume", "memory in GB")
     chart.marks += [
-        Mark(x.at(seconds), y.at(memory), styles[name], f"{titles[name]}: {seconds:.3g} s, {memory:.2g} GB")
+        Mark(x.at(seconds), y.at(memory), styles[name], f"{name}: {seconds:.3g} s, {memory:.2g} GB")
         for name, seconds, memory in points
     ]
     return chart

@@ -83,7 +83,6 @@ def _method(name: str) -> dict[str, Any]:
     ran = name in FOUND
     return {
         "name": name,
-        "title": name.capitalize(),
         "source": "run",
         "labels": f"methods/{name}/labels",
         "measurements": f"methods/{name}/measurements",
