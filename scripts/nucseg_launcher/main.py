@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from nucseg import __version__
 from nucseg.errors import ENVIRONMENT, NucsegError
@@ -28,6 +29,7 @@ from nucseg_launcher.commands import (
     train,
     view,
 )
+from nucseg_launcher.settings import spelled_out
 
 DESCRIPTION = """\
 Segment nuclei in 3D microscopy images, each method in its own container."""
@@ -40,6 +42,16 @@ first steps:
   nucseg run stardist3d my_images my_results      segment a folder of images
 
 nucseg COMMAND --help explains a command."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Where there is ``--set name=value``, takes ``--name value`` too: messages of the methods name parameters so."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if args is not None and "--set" in self._option_string_actions:
+            args = spelled_out(args, self._option_string_actions)
+        return super().parse_known_args(args, namespace)
+
 
 COMMANDS = (
     list,
@@ -65,7 +77,7 @@ COMMANDS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nucseg",
         description=DESCRIPTION,
         epilog=FIRST_STEPS,

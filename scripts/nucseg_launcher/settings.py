@@ -1,11 +1,52 @@
 """``--set name=value`` and ``--model``: checked before anything starts."""
 
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import Field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.params import DEFAULT_WORDS, parse_value
+from nucseg.method import load_method
+from nucseg.params import DEFAULT_WORDS, flag, parameters, parse_value
 from nucseg_launcher.catalogue import MethodEntry
+
+_LIKE = 0.8
+"""How alike a word and an option are that is meant by it (`difflib`)."""
+
+
+def spelled_out(words: Sequence[str], options: Collection[str]) -> list[str]:
+    """A command line with ``--name VALUE`` and ``--name=VALUE``, as the methods spell their parameters, as ``--set``.
+
+    Parameters
+    ----------
+    words : sequence of str
+    options : collection of str
+        The command's own. A misspelt one of them is left as it is.
+
+    Examples
+    --------
+    >>> spelled_out(["--gt", "truth", "--nuc_channel", "0", "--sigma=1"], ["--gt", "--set"])
+    ['--gt', 'truth', '--set=nuc_channel=0', '--set=sigma=1']
+    """
+    spelled: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*spelled, word, *rest]
+        name = word.partition("=")[0]
+        if not name.startswith("--") or _is_option(name, options):
+            spelled.append(word)
+        elif name == word and rest and not rest[0].startswith("--"):
+            spelled.append(f"--set={name[2:]}={rest.pop(0)}")
+        else:
+            spelled.append(f"--set={word[2:]}")
+    return spelled
+
+
+def _is_option(name: str, options: Collection[str]) -> bool:
+    return any(option.startswith(name) for option in options) or bool(get_close_matches(name, options, 1, _LIKE))
 
 
 def split_settings(items: list[str]) -> dict[str, str]:
@@ -51,25 +92,37 @@ def settings_of_methods(items: list[str], methods: list[MethodEntry]) -> dict[st
 
 def check_settings(method: MethodEntry, settings: dict[str, str]) -> None:
     """Raise `NucsegError` for an unknown name, a value of the wrong type, or one out of range."""
-    known = {parameter.name: parameter for parameter in method.parameters}
+    _check(method, settings, method.parameters, "parameter")
+
+
+def check_settings_of_training(method: MethodEntry, settings: dict[str, str]) -> None:
+    """`check_settings` for training; where the method's code is not here, its container does it."""
+    known = training_parameters(method)
+    if known:
+        _check(method, settings, known, "training parameter")
+
+
+def training_parameters(method: MethodEntry) -> tuple[Field[Any], ...]:
+    """What ``train --set`` understands; empty where the method's code is not here."""
+    try:
+        return parameters(load_method(method.name).train_params)
+    except (NucsegError, ImportError):
+        return ()
+
+
+def _check(method: MethodEntry, settings: dict[str, str], known_ones: Iterable[Field[Any]], what: str) -> None:
+    known = {flag(parameter)[2:]: parameter for parameter in known_ones}
     for name, value in settings.items():
         if name not in known:
             near = get_close_matches(name.lower().replace("-", "_"), known, 1)
             hint = f"did you mean {near[0]}?" if near else f"`nucseg info {method.name}` lists them"
-            raise NucsegError(f"{method.name} has no parameter '{name}'", hint, USAGE)
+            raise NucsegError(f"{method.name} has no {what} '{name}'", hint, USAGE)
         try:
             parse_value(known[name], value)
         except ValueError as error:
             raise NucsegError(
-                f"--set {name}={value}: {error}", f"`nucseg info {method.name}` shows what {name} means", USAGE
+                f"{name}={value}: {error}", f"`nucseg info {method.name}` shows what {name} means", USAGE
             ) from None
-
-
-def check_settings_of_training(settings: dict[str, str]) -> None:
-    """Raise `NucsegError` for names that cannot be parameters; which there are, only the method's program knows."""
-    for name in settings:
-        if not name.replace("_", "").isalnum() or not name.isascii():
-            raise NucsegError(f"--set {name}: not a parameter's name", "names are made of letters, digits and _", USAGE)
 
 
 def choose_model(

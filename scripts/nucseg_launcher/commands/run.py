@@ -1,9 +1,11 @@
 """``nucseg run``: segment the images of a folder with one method."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
+from nucseg.errors import USAGE, NucsegError
 from nucseg.progress import say
 from nucseg_launcher.catalogue import get_method
 from nucseg_launcher.engines import ENGINES
@@ -44,7 +46,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--model", metavar="MODEL", help="a trained model (a folder or file), or the name of a shipped one"
     )
-    add_run_options(parser, settings="set a parameter; `nucseg info METHOD` lists them (may be given several times)")
+    add_run_options(parser, settings="set a parameter; `nucseg info METHOD` lists them")
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -53,9 +55,21 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(execute=execute)
 
 
+def add_settings(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """``--set``, and with it ``--NAME VALUE`` (`nucseg_launcher.settings.spelled_out`)."""
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="settings",
+        help=f"{meaning} (may be given several times); --NAME VALUE means the same",
+    )
+
+
 def add_run_options(parser: argparse.ArgumentParser, settings: str) -> None:
     """The options of every command that runs a method."""
-    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], dest="settings", help=settings)
+    add_settings(parser, settings)
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
@@ -85,6 +99,9 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.engines import choose_engine
     from nucseg_launcher.segmentation import Order, prepare, segment
 
+    if "," in args.method:
+        several = shlex.join(["nucseg", "compare", args.method, str(args.input), str(args.output)])
+        raise NucsegError(f"run takes one method, not {args.method}", f"for several: {several}", USAGE)
     method = get_method(args.method)
     settings = split_settings([*args.settings, *([f"model={args.model}"] if args.model else [])])
     model = choose_model(method, settings.pop("model", None), settings)

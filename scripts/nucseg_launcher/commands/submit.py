@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from nucseg_launcher.commands.run import add_settings
 from nucseg_launcher.layout import OutFolder
 
 DESCRIPTION = """\
@@ -38,14 +39,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("input", metavar="IN", type=Path, help="folder with the images; it is not written to")
     parser.add_argument("output", metavar="OUT", type=Path, help="folder for the results; made if it is not there")
     parser.add_argument("--gt", metavar="GT", type=Path, help="folder with true labels, same file names: adds scores")
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        dest="settings",
-        help="set a parameter of all methods, or METHOD.NAME=VALUE of one (may be given several times)",
-    )
+    add_settings(parser, "set a parameter of all methods, or METHOD.NAME=VALUE of one")
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),

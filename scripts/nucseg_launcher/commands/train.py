@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
     for name, meaning in SHORT.items():
         parser.add_argument(f"--{name}", metavar=name.upper(), dest=f"short_{name}", help=meaning)
     add_run_options(
-        parser, settings="set another training parameter, for example patch_size=48 (may be given several times)"
+        parser, settings="set a training parameter, for example patch_size=48; `nucseg info METHOD` lists them"
     )
     parser.add_argument("--resume", action="store_true", help="go on with a training that was interrupted")
     parser.set_defaults(execute=execute)
@@ -65,7 +65,7 @@ def execute(args: argparse.Namespace) -> int:
     short = [f"{name}={value}" for name in SHORT if (value := getattr(args, f"short_{name}")) is not None]
     settings = split_settings([*args.settings, *short])
     model = choose_model(method, settings.pop("from", None), settings, "from")
-    check_settings_of_training(settings)
+    check_settings_of_training(method, settings)
     memory = parse_memory(args.memory) if args.memory else None
     in_dir, gt_dir, validation = _folders(args)
     folder = MethodFolder(args.output.expanduser().resolve())

@@ -11,11 +11,13 @@ import pytest
 
 from nucseg import __version__
 from nucseg.errors import NucsegError
-from nucseg_launcher.catalogue import get_method
+from nucseg.params import flag
+from nucseg_launcher.catalogue import get_method, list_methods
 from nucseg_launcher.checks.preflight import existing_folder
 from nucseg_launcher.engines import choose_engine
 from nucseg_launcher.engines.sif import sif_name
-from nucseg_launcher.settings import parse_memory
+from nucseg_launcher.main import build_parser
+from nucseg_launcher.settings import parse_memory, training_parameters
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 METHODS = REPOSITORY / "tests" / "methods" / "images"
@@ -85,6 +87,9 @@ def test_info_tells_default_range_and_choices_of_every_parameter(nucseg):
     assert "connectivity=face   Connectivity (one of face, corner)" in text
     assert "use_gpu=true   Use a GPU (true or false)" in text
     assert "cytomine" not in text
+    training = text[text.index("For training (nucseg train)") :]
+    assert "largest=4.0   Largest sigma (at least 1.0)" in training
+    assert "sigma=0.0" not in training
 
 
 @pytest.mark.parametrize(
@@ -126,6 +131,19 @@ def test_info_tells_default_range_and_choices_of_every_parameter(nucseg):
             "model is given twice: general and nice",
             "once",
         ),
+        (["run", "threshold", "{images}", "{out}", "--sgima", "1"], 2, "no parameter 'sgima'", "did you mean sigma?"),
+        (["run", "--sigma=11", "threshold", "{images}", "{out}"], 2, "out of range: 0.0 to 10.0", "info threshold"),
+        (["compare", "threshold", "{images}", "{out}", "--threshold.sgima=1"], 2, "no parameter 'sgima'", "sigma?"),
+        (["submit", "--min-voxels", "1", "threshold", "{images}", "{out}"], 2, "'min-voxels'", "min_voxels?"),
+        (["train", "threshold", "{images}", "{out}", "--largets=2"], 2, "no training parameter 'largets'", "largest?"),
+        (["train", "threshold", "{images}", "{out}", "--set", "x=1"], 2, "no training parameter 'x'", "info threshold"),
+        (["train", "threshold", "{images}", "{out}", "--steps", "0"], 2, "out of range: at least 1", "info threshold"),
+        (
+            ["run", "threshold,other", "{images}", "{out}"],
+            2,
+            "one method, not threshold,other",
+            "nucseg compare threshold,other {images} {out}",
+        ),
         (["compare", "", "{images}", "{out}"], 2, "no method is named", "one of threshold"),
         (["submit", " , ", "{images}", "{out}"], 2, "no method is named", "one of threshold"),
         (["run", "threshold", "{images}", "{out}", "--model", "nice"], 2, "no model nice", "shipped models: general"),
@@ -162,7 +180,7 @@ def test_mistakes_end_before_anything_is_made(tmp_path, nucseg, two_images, word
     assert done.returncode == code
     box = done.stderr
     assert cause.format(**names) in box
-    assert hint in box
+    assert hint.format(**names) in box
     # The cause comes first, then one thing to try.
     assert box.index("Cause:") < box.index("Try:")
     assert "Traceback" not in box
@@ -328,6 +346,26 @@ def test_the_dry_run_prints_a_script_that_does_the_same_and_makes_nothing(tmp_pa
     for path in two_images.iterdir():
         written = out / "methods" / "threshold" / "labels" / path.name
         assert written.read_bytes() == (finished.folder / "labels" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+@pytest.mark.parametrize("place", [1, 4])
+@pytest.mark.parametrize("words", [["--set", "nuc_channel=-1"], ["--nuc_channel", "-1"], ["--nuc_channel=-1"]])
+def test_parameters_are_taken_as_the_methods_spell_them(tmp_path, nucseg, two_images, command, place, words):
+    line = [command, "threshold", two_images, tmp_path / "out", "--engine", "process", "--dry-run"]
+    done = nucseg(*line[:place], *words, *line[place:])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("--nuc_channel=-1")
+
+
+def test_no_parameter_is_taken_for_a_misspelt_option():
+    for method in list_methods():
+        for command in ("run", "compare", "submit", "train"):
+            known = training_parameters(method) if command == "train" else method.parameters
+            for name in (flag(parameter)[2:] for parameter in known):
+                args = build_parser().parse_args([command, method.name, "in", "out", f"--{name}=1"])
+                own = getattr(args, name, getattr(args, f"short_{name}", None))
+                assert args.settings == ([] if own else [f"{name}=1"]), (command, method.name, name)
 
 
 @pytest.mark.parametrize("model", ["--model=", "--set=model=", "--set=model=None"])
