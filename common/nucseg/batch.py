@@ -38,10 +38,10 @@ from nucseg.formats import (
 )
 from nucseg.formats.reading import explained
 from nucseg.labels import checked_labels
-from nucseg.method import Method, Segmenter, method_folder
+from nucseg.method import Method, Report, Segmenter, method_folder
 from nucseg.models import fingerprint, resolve_model
 from nucseg.morphometry import measure, table_files, write_companion, write_table
-from nucseg.progress import Listener, Progress, duration, say
+from nucseg.progress import Progress, duration, say
 from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, read_images, same_settings
 from nucseg.scoring import KEYS, score_labels
 from nucseg.volume import Volume
@@ -52,7 +52,7 @@ Step = tuple[str, Callable[[], None]]
 VIEWS = ("xy", "xz", "yz")
 
 
-def segment_folder(request: Segment, method: Method, listener: Listener | None = None) -> int:
+def segment_folder(request: Segment, method: Method, listener: Report | None = None) -> int:
     """Do what a `Segment` request says, telling the listener (`Progress`) how far it is.
 
     Returns
@@ -140,7 +140,7 @@ class Batch:
         images: list[Path],
         truths: dict[Path, Path],
         twins: dict[Path, list[str]],
-        listener: Listener | None = None,
+        listener: Report | None = None,
     ) -> None:
         self.request, self.segmenter, self.images, self.truths = request, segmenter, images, truths
         self.twins = twins

@@ -12,7 +12,7 @@ LARGEST = 1 << 24
 def checked_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
     """A method's label image, found to be one and numbered 1 to N without gaps, in the same order.
 
-    Slice by slice: no copy of the volume in a wider type is made.
+    In place, slice by slice: the volume isn't copied.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def checked_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
     if present.all():
         return labels
     number = (np.cumsum(present) - 1).astype(labels.dtype)
-    relabelled = np.empty_like(labels)
-    for z, plane in enumerate(labels):
-        relabelled[z] = number[plane]
-    return relabelled
+    labels = np.require(labels, requirements="W")
+    for plane in labels:
+        plane[:] = number[plane]
+    return labels

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,19 +148,38 @@ def load_weights(model: Model) -> dict[str, np.ndarray]:
         raise NucsegError(f"{path} is no safetensors file: {error}", hint, USAGE) from None
 
 
+def read_checkpoint(file: Path, hint: str, *, mmap: bool = False) -> Any:
+    """What a file of torch's holds, without running code that it might hold.
+
+    Raises
+    ------
+    NucsegError
+        `USAGE`, with this hint, when it can't be read.
+    """
+    import torch
+
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
+    except (OSError, EOFError, LookupError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no torch checkpoint, or a damaged one"
+    except pickle.UnpicklingError as error:
+        code = "unsupported global" in str(error).lower()
+        why = "it holds more than weights" if code else "no torch checkpoint, or a damaged one"
+    raise NucsegError(f"{file} can't be read: {why}", hint, USAGE)
+
+
 def fingerprint(model: Path, info: Mapping[str, Any]) -> dict[str, Any]:
     """Name and SHA-256 of a model, and what it decides by, for the run record.
 
     A model of an upstream format declares no hash: it gets that of its files' names and contents.
     """
+    from nucseg.formats import content_sha256
+
     digest = info.get("sha256")
     if not digest:
         whole = hashlib.sha256()
         for path in sorted(path for path in (model.iterdir() if model.is_dir() else [model]) if path.is_file()):
-            with path.open("rb") as file:
-                whole.update(
-                    f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode(errors="replace")
-                )
+            whole.update(f"{path.name}\0{content_sha256(path)}\0".encode(errors="replace"))
         digest = whole.hexdigest()
     decides = {key: info[key] for key in ("thresholds", "input") if key in info}
     return {"name": str(info.get("name", model.name)), "sha256": str(digest), **decides}

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-Listener = Callable[[float, str], None]
+from nucseg.method import Report
 
 INTERVAL = 1.0
 """Seconds between two lines of one image."""
@@ -98,7 +98,7 @@ class Progress:
         unit: str = "image",
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
-        listener: Listener | None = None,
+        listener: Report | None = None,
     ) -> None:
         self._listener = listener
         self._names, self._unit, self._stream, self._clock = list(names), unit, stream, clock

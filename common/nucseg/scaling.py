@@ -10,6 +10,7 @@ The rule, by what the model declares in its ``model.json`` under ``input``:
 * neither (a converted model that doesn't say): the image is taken as it is.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,8 +42,8 @@ USUAL_DIAMETER = 16.0
 LEAST_NUCLEUS = 2.0
 """Voxels of the source in the smallest nucleus that can be meant; less comes from a wrong unit."""
 
-LOOK = 96**3
-"""Voxels of the part that the network looks at to measure the diameter."""
+GLANCE, LOOK = 64**3, 96**3
+"""Voxels of the part of a volume that the network looks at: to choose among `LADDER`, and to refine the choice."""
 
 
 @dataclass(frozen=True)
@@ -220,8 +221,13 @@ def find_diameter(
     volume: Volume, wanted: float, limits: tuple[float, float], look: Callable[[View], Sizes], progress: Report
 ) -> float:
     """`measure_diameter` with a network that sees views, and the result told to the user; 0 when nothing is found."""
-    progress(0.0, "measuring the nucleus diameter")
-    measured = measure_diameter(volume, wanted, lambda zoom, window: look(View(volume, zoom, limits, window)))
+    looks = itertools.count(1)
+
+    def look_on(zoom: Triple, window: Region) -> Sizes:
+        progress(0.0, f"measuring the nucleus diameter, look {next(looks)}/{len(LADDER) + REFINEMENTS}")
+        return look(View(volume, zoom, limits, window))
+
+    measured = measure_diameter(volume, wanted, look_on)
     unit = "µm" if volume.voxel_size else "voxels"
     size = f"measured as {measured * isotropic(volume):.3g} {unit}"
     say(f"{volume.source.name}: nucleus diameter {size if measured else 'not measured: no nucleus found at any scale'}")
@@ -249,18 +255,18 @@ def measure_diameter(volume: Volume, wanted: float, look: Callable[[Triple, Regi
     float
         0 when no nucleus is found at any scale.
     """
-    _, diameter = max(_look_at(volume, guess, wanted, look) for guess in LADDER)
+    _, diameter = max(_look_at(volume, guess, wanted, look, GLANCE) for guess in LADDER)
     for _ in range(REFINEMENTS if diameter else 0):
-        diameter = _look_at(volume, diameter, wanted, look)[1] or diameter
+        diameter = _look_at(volume, diameter, wanted, look, LOOK)[1] or diameter
     return diameter
 
 
 def _look_at(
-    volume: Volume, guess: float, wanted: float, look: Callable[[Triple, Region], Sizes]
+    volume: Volume, guess: float, wanted: float, look: Callable[[Triple, Region], Sizes], voxels: int
 ) -> tuple[float, float]:
     """How sure the network is of nuclei of about the size looked for, and the diameter of what was found."""
     zoom = zoom_to_diameter(volume, guess, wanted)
-    window = busiest_window(volume, zoom)
+    window = busiest_window(volume, zoom, voxels)
     sizes, probabilities = look(zoom, window)
     fits = (sizes > wanted / 2) & (sizes < wanted * 2)
     if not fits.any():
@@ -270,14 +276,14 @@ def _look_at(
     return evidence, guess * float(np.median(sizes[fits])) / wanted
 
 
-def busiest_window(volume: Volume, zoom: Triple) -> Region:
-    """The part of a volume that has at most `LOOK` voxels at this zoom, where most signal is."""
+def busiest_window(volume: Volume, zoom: Triple, voxels: int) -> Region:
+    """The part of a volume that has at most so many voxels at this zoom, where most signal is."""
     from scipy.ndimage import uniform_filter
 
     shape = np.array(volume.shape)
     seen = shape * zoom
-    # The edge of a cube of LOOK voxels, longer where the volume is too short along another axis.
-    edge, left = np.inf, float(LOOK)
+    # The edge of a cube of so many voxels, longer where the volume is too short along another axis.
+    edge, left = np.inf, float(voxels)
     for position, length in enumerate(np.sort(seen)):
         if length > (share := left ** (1 / (3 - position))):
             edge = share

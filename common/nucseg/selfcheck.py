@@ -51,8 +51,8 @@ def self_check(request: Check, method: Method) -> int:
             return 0
         code = known.exit_code if isinstance(error, NucsegError) else ENVIRONMENT
         raise NucsegError(f"the check failed: {known.cause}", known.hint, code) from None
-    known = fingerprint(model, segmenter.info)
-    say(f"model: {known['name']}, SHA-256 {known['sha256']}, loaded in {loaded - begun:.1f} s")
+    mark = fingerprint(model, segmenter.info)
+    say(f"model: {mark['name']}, SHA-256 {mark['sha256']}, loaded in {loaded - begun:.1f} s")
     say(
         f"segmented a test volume of {' x '.join(map(str, SHAPE))} in {time.monotonic() - loaded:.1f} s: "
         f"{labels.max()} nuclei, at most {peak_memory_mib()} MiB of memory"

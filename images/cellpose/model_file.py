@@ -4,8 +4,6 @@ Upstream takes a path that it can't find for the name of a model to download, an
 file that is none of its own; so both are ruled out here.
 """
 
-import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ import numpy as np
 import torch
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.models import DESCRIPTION, load_weights, read_model
+from nucseg.formats import content_sha256
+from nucseg.models import DESCRIPTION, load_weights, read_checkpoint, read_model
 from nucseg.planes import only_file
 
 HINT = "name a model of the image, or a folder that holds one model file of Cellpose 1 to 3 and nothing else"
@@ -52,7 +51,7 @@ def load_any(path: Path) -> tuple[dict[str, Any], State]:
         "config": config,
         "input": {"nucleus_diameter_voxels": _diameter(state, file)},
         "licence": "unknown",
-        "sha256": _digest(file),
+        "sha256": content_sha256(file),
     }, state
 
 
@@ -104,12 +103,7 @@ def build(config: Mapping[str, Any], state: State, diameter: float) -> torch.nn.
 
 
 def _read(file: Path) -> State:
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError):
-        raise NucsegError(f"{file} is no model file of Cellpose: torch can't read it", HINT, USAGE) from None
-    except OSError as error:
-        raise NucsegError(f"{file} can't be read: {error.strerror}", HINT, USAGE) from None
+    state = read_checkpoint(file, HINT)
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise NucsegError(f"{file} is no model file of Cellpose: it holds no weights by name", HINT, USAGE)
     return state
@@ -120,8 +114,3 @@ def _diameter(state: State, file: Path) -> float:
     if file.name.endswith("nucleitorch_0"):
         return 17.0
     return float(state["diam_mean"].item()) if "diam_mean" in state else 30.0
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

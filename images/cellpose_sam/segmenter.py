@@ -1,7 +1,5 @@
 """A loaded Cellpose-SAM model: upstream's code makes the labels, on a network that tells how far it is."""
 
-import hashlib
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,9 @@ import torch
 from images.cellpose_sam.method import HINT, CellposeSamParams
 from images.cellpose_sam.upstream import import_models
 from nucseg.errors import USAGE, NucsegError
+from nucseg.formats import content_sha256
 from nucseg.method import Report
+from nucseg.models import read_checkpoint
 from nucseg.normalisation import intensity_limits, percentile_range
 from nucseg.planes import (
     PlaneNetwork,
@@ -71,15 +71,13 @@ class CellposeSamSegmenter:
         module = upstream.net.eval().requires_grad_(False)
         network = PlaneNetwork(lambda x: module(x)[0], module.nout, torch.device(device), module.dtype)
         upstream.net = network
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
         info = {
             "name": file.name,
             "method": "cellpose_sam",
             "config": {"backbone": upstream.backbone},
             "input": {"nucleus_diameter_voxels": DIAMETER, "percentiles": list(PERCENTILES)},
             "licence": "CC-BY-NC-4.0 if it is upstream's",
-            "sha256": digest,
+            "sha256": content_sha256(file),
         }
         return cls(upstream, network, info, BATCH[device])
 
@@ -131,12 +129,7 @@ def check_weights(file: Path) -> None:
     NucsegError
         `USAGE`: it doesn't.
     """
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError):
-        raise NucsegError(f"{file} is no file of Cellpose-SAM weights: torch can't read it", HINT, USAGE) from None
-    except OSError as error:
-        raise NucsegError(f"{file} can't be read: {error.strerror}", HINT, USAGE) from None
+    state = read_checkpoint(file, HINT, mmap=True)
     names = set(state) if isinstance(state, dict) else set()
     if "encoder.cls_token" in names:
         cause = f"{file} is a network on DINOv3, whose code is not in this image"

@@ -5,7 +5,6 @@ way up "dc0", "dc1", ..., of which every third is a transposed convolution and t
 "bn" and the convolution's name is the normalisation behind it. The axes are in torch's order already.
 """
 
-import hashlib
 import re
 import zipfile
 import zlib
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.formats import content_sha256
 
 NETWORKS = ("nsn", "ndn")
 
@@ -63,9 +63,7 @@ def load_published(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]
         "thresholds": {"foreground": 0.5, "seed": 0.5},
         "input": {"percentiles": [0.0, 100.0], "isotropic": True},
         "licence": "unknown",
-        "source": [
-            {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()} for file in files.values()
-        ],
+        "source": [{"file": file.name, "sha256": content_sha256(file)} for file in files.values()],
     }
     return config, state, info
 

@@ -7,7 +7,6 @@ order (the projection of a residual block before the block's last convolution), 
 tells which is which.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 
 from images.stardist3d.config import StarDistConfig
 from nucseg.errors import USAGE, NucsegError
+from nucseg.formats import content_sha256
 from nucseg.models import DESCRIPTION
 
 DEFAULT_THRESHOLDS = {"prob": 0.5, "nms": 0.4}
@@ -68,7 +68,7 @@ def load_folder(path: Path) -> tuple[StarDistConfig, StateDict, dict[str, Any]]:
         "config": config.to_dict(),
         "thresholds": read_thresholds(path / "thresholds.json"),
         "input": {"percentiles": [1, 99.8]},
-        "source": {"file": weights.name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()},
+        "source": {"file": weights.name, "sha256": content_sha256(weights)},
     }
     return config, state_dict, info
 

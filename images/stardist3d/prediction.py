@@ -17,6 +17,7 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.native import quiet_native_code
 from images.stardist3d.suppression import suppress
 from nucseg.errors import NucsegError
+from nucseg.labels import checked_labels
 from nucseg.method import Report
 from nucseg.runtime import available_memory
 from nucseg.tiling import Readable, Tile, padded_shape, plan_tiles, read_padded
@@ -206,6 +207,18 @@ def predict_candidates(
     return found[0] if len(found) == 1 else _in_raster_order(found)
 
 
+def at_peaks(candidates: Polyhedra, grid: Shape) -> np.ndarray:
+    """Which candidates (n,) are at least as probable as all others within two positions of the grid."""
+    from scipy.ndimage import maximum_filter
+
+    if not len(candidates):
+        return np.zeros(0, bool)
+    places = (candidates.points - candidates.points.min(axis=0)) // np.array(grid)
+    prob = np.zeros(places.max(axis=0) + 1, np.float32)
+    prob[tuple(places.T)] = candidates.prob
+    return candidates.prob >= maximum_filter(prob, 5)[tuple(places.T)]
+
+
 def most_candidates(shape: Shape, grid: Shape) -> int:
     """Candidates from which on a model doesn't suit a volume.
 
@@ -265,7 +278,7 @@ def render_labels(polyhedra: Polyhedra, view: NetworkView, config: StarDistConfi
     points = view.to_source(polyhedra.points)
     with quiet_native_code():
         labels = polyhedron_to_label(polyhedra.dist, points, rays, shape, prob=polyhedra.prob, verbose=False)
-    return _consecutive(labels, len(polyhedra))
+    return checked_labels(labels, shape)
 
 
 def polyhedra_volumes(dist: np.ndarray, config: StarDistConfig) -> np.ndarray:
@@ -311,19 +324,6 @@ def _candidates_in_tile(
         classes = chosen / chosen.sum(axis=1, keepdims=True)
     points = ((np.stack(at, axis=1) + start) * grid).astype(np.int32)
     return Polyhedra(points, prob[places], dist, classes)
-
-
-def _consecutive(labels: np.ndarray, largest: int) -> np.ndarray:
-    """Close the gaps that nuclei leave which others cover wholly; in place, slab by slab."""
-    present = np.zeros(largest + 1, bool)
-    for slab in labels:
-        present[slab] = True
-    present[0] = False
-    if not present[1:].all():
-        new = np.where(present, np.cumsum(present), 0).astype(labels.dtype)
-        for slab in labels:
-            slab[:] = new[slab]
-    return labels
 
 
 def _too_many(count: int, limit: int, prob_thresh: float, tiles: int, of: int) -> NucsegError:

@@ -12,12 +12,14 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import is_published_folder, load_folder
 from images.stardist3d.method import StarDistParams
 from images.stardist3d.network import StarDist3D
-from images.stardist3d.prediction import BORDER, polyhedra_volumes, predict_labels, predict_polyhedra
+from images.stardist3d.prediction import BORDER, at_peaks, polyhedra_volumes, predict_candidates, predict_labels
+from images.stardist3d.suppression import suppress
 from nucseg.method import Report
 from nucseg.models import load_weights, read_model
 from nucseg.progress import say
 from nucseg.runtime import Network, compile_network, tile_shape
 from nucseg.scaling import Sizes, View, fit_view
+from nucseg.tiling import plan_tiles
 from nucseg.volume import Shape, Volume
 
 MEASURING = {"prob": 0.5, "nms": 0.3}
@@ -75,8 +77,13 @@ class StarDistSegmenter:
 
     def look(self, view: View) -> Sizes:
         """Diameters and probabilities of the nuclei of a view, by which the scale is found."""
-        found = predict_polyhedra(self.network, view, self.config, MEASURING, self.tile(view.shape))
-        return np.cbrt(polyhedra_volumes(found.dist, self.config) * 6 / np.pi), found.prob
+        config = self.config
+        tiles = plan_tiles(view.shape, self.tile(view.shape), config.receptive_field, config.divisor)
+        candidates = predict_candidates(self.network, view, config, MEASURING["prob"], tiles)
+        # Where nuclei appear large, each has thousands of candidates, and its size is about the same in all.
+        peaks = candidates[at_peaks(candidates, config.grid)]
+        found = peaks[suppress(peaks.points, peaks.dist, peaks.prob, config.rays(), MEASURING["nms"])]
+        return np.cbrt(polyhedra_volumes(found.dist, config) * 6 / np.pi), found.prob
 
     def tile(self, shape: Shape) -> Shape:
         """The largest part of a view of this shape that the network is given at once."""

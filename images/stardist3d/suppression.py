@@ -7,15 +7,13 @@ that pair.
 """
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from images.stardist3d.native import quiet_native_code, single_threaded_native_code
 from nucseg.errors import NucsegError
-
-Report = Callable[[float, str], None]
+from nucseg.method import Report
 
 TABLE_VOXELS = 4_000_000
 """Largest table of offsets; polyhedra beyond it (about 79 voxels of radius) are left to upstream's code."""

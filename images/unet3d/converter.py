@@ -1,7 +1,5 @@
 """Checkpoints of pytorch-3dunet (``*.pytorch``), read without running code that a file might hold."""
 
-import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,10 @@ from typing import Any
 import numpy as np
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.formats import content_sha256
+from nucseg.models import read_checkpoint
+
+HINT = "give the checkpoint as pytorch-3dunet saved it"
 
 SUFFIXES = (".pytorch", ".pt", ".pth")
 
@@ -74,7 +76,7 @@ def load_published(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]
         "thresholds": dict(THRESHOLDS),
         "input": declared,
         "licence": "unknown",
-        "source": {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()},
+        "source": {"file": file.name, "sha256": content_sha256(file)},
     }
     return config, state, info
 
@@ -105,13 +107,8 @@ def _read(file: Path) -> dict[str, np.ndarray]:
     scalar = np.float64(0).__reduce__()[0]
     harmless: list[Any] = [np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32)), scalar]
     harmless.append((scalar, "numpy.core.multiarray.scalar"))
-    try:
-        with safe_globals(harmless):
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        code = "unsupported global" in str(error).lower()
-        why = "it holds more than weights" if code else "no torch checkpoint, or a damaged one"
-        raise _unreadable(f"{file} can't be read: {why}") from None
+    with safe_globals(harmless):
+        content = read_checkpoint(file, HINT)
     if isinstance(content, dict):
         content = content.get("model_state_dict", content)
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
@@ -124,4 +121,4 @@ def _read(file: Path) -> dict[str, np.ndarray]:
 
 
 def _unreadable(cause: str) -> NucsegError:
-    return NucsegError(cause, "give the checkpoint as pytorch-3dunet saved it", USAGE)
+    return NucsegError(cause, HINT, USAGE)

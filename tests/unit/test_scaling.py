@@ -7,10 +7,13 @@ import pytest
 
 from nucseg.errors import NucsegError
 from nucseg.scaling import (
+    LADDER,
     LOOK,
+    REFINEMENTS,
     View,
     busiest_window,
     choose_zoom,
+    find_diameter,
     fit_view,
     isotropic,
     measure_diameter,
@@ -144,9 +147,19 @@ def test_the_busiest_window_holds_the_signal_and_is_not_too_large():
     data = np.zeros((100, 400, 400), np.uint16)
     data[60:80, 300:330, 40:70] = 500
     zoom = (1.0, 1.0, 1.0)
-    window = busiest_window(volume_of(data), zoom)
+    window = busiest_window(volume_of(data), zoom, LOOK)
     assert data[window].sum() > 0.95 * data.sum()
     assert np.prod([s.stop - s.start for s in window]) <= LOOK
+
+
+def test_looks_are_told(capsys):
+    told = []
+    volume = volume_of(balls((40, 40, 40), 9.0, (1.0, 1.0, 1.0)), (0.5, 0.5, 0.5))
+    look = lambda view: (np.array([16.0]), np.array([0.9]))  # noqa: E731
+    found = find_diameter(volume, 16.0, (0.0, 1.0), look, lambda done, text: told.append((done, text)))
+    looks = len(LADDER) + REFINEMENTS
+    assert told == [(0.0, f"measuring the nucleus diameter, look {i}/{looks}") for i in range(1, looks + 1)]
+    assert f"nucleus diameter measured as {found / 2:.3g} µm" in capsys.readouterr().out
 
 
 def test_diameters_count_in_the_finest_axis():
@@ -158,7 +171,7 @@ def test_diameters_count_in_the_finest_axis():
 @pytest.mark.parametrize("shape", [(30, 50, 60), (5, 400, 300), (400, 400, 3), (200, 200, 200)])
 @pytest.mark.parametrize("zoom", [0.2, 1.0, 3.0])
 def test_the_window_is_as_large_as_it_may_be(shape, zoom):
-    window = busiest_window(volume_of(np.ones(shape, np.uint8)), (zoom,) * 3)
+    window = busiest_window(volume_of(np.ones(shape, np.uint8)), (zoom,) * 3, LOOK)
     seen = np.prod([(s.stop - s.start) * zoom for s in window])
     assert seen <= LOOK
     assert seen > 0.8 * min(LOOK, np.prod(np.array(shape) * zoom))

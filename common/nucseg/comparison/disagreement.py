@@ -13,7 +13,7 @@ WIDTH = 4.0
 
 
 @dataclass(frozen=True)
-class Region:
+class Dispute:
     """A box where methods disagree.
 
     Attributes
@@ -36,7 +36,7 @@ class Region:
 
 def worst_regions(
     groups: Groups, drawn: Consensus, shape: Shape, voxel_size: Triple | None, most: int = 3
-) -> list[Region]:
+) -> list[Dispute]:
     """The boxes with most nuclei in dispute, those that do not touch one another.
 
     Parameters
@@ -57,7 +57,7 @@ def worst_regions(
         return []
     edges = np.array(voxel_size or (1.0, 1.0, 1.0))
     half = WIDTH / 2 * np.cbrt(6 / np.pi * np.median(drawn.sizes) * edges.prod()) / edges
-    regions: list[Region] = []
+    regions: list[Dispute] = []
     left = missing.copy()
     for _ in range(most):
         centre = _densest(drawn.centres, left, half)
@@ -68,7 +68,7 @@ def worst_regions(
         box = list(zip(first.tolist(), stop.tolist(), strict=True))
         counts = np.count_nonzero(groups.labels[inside], axis=0).tolist()
         disputed = float(missing[inside].sum())
-        regions.append(Region((box[0], box[1], box[2]), disputed / np.count_nonzero(inside), disputed, counts))
+        regions.append(Dispute((box[0], box[1], box[2]), disputed / np.count_nonzero(inside), disputed, counts))
         left[_near(drawn.centres, centre, 2 * half)] = 0
     return regions
 

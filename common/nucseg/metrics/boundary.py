@@ -8,8 +8,7 @@ import numpy as np
 from nucseg.machine import usable_cores
 from nucseg.metrics.matching import Pairs
 from nucseg.metrics.objects import locate
-
-VoxelSize = tuple[float, float, float]
+from nucseg.volume import Triple
 
 _BATCH = 64
 """Pairs that a core compares without a word of Python in between."""
@@ -48,7 +47,7 @@ class SurfaceDistance:
     nsd: float
 
 
-def surface_distance(true: np.ndarray, pred: np.ndarray, voxel_size: VoxelSize, tolerance: float) -> SurfaceDistance:
+def surface_distance(true: np.ndarray, pred: np.ndarray, voxel_size: Triple, tolerance: float) -> SurfaceDistance:
     """Compare two ZYX masks; for whole foregrounds or one pair of objects.
 
     Parameters
@@ -82,7 +81,7 @@ def surface_distances(
     gt: np.ndarray,
     pred: np.ndarray,
     pairs: Pairs,
-    voxel_size: VoxelSize,
+    voxel_size: Triple,
     tolerance: float,
 ) -> list[SurfaceDistance]:
     """Compare each matched pair in the box that holds both, on all cores.
@@ -149,7 +148,7 @@ def _surface(mask: np.ndarray) -> np.ndarray:
     return mask & ~inside
 
 
-def _distance_to(surface: np.ndarray, voxel_size: VoxelSize) -> np.ndarray:
+def _distance_to(surface: np.ndarray, voxel_size: Triple) -> np.ndarray:
     from edt import edt
 
     # A third of the time that edt takes for bool.

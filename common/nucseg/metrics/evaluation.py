@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nucseg.metrics.boundary import SurfaceDistance, VoxelSize, mean_distance, surface_distances
+from nucseg.metrics.boundary import SurfaceDistance, mean_distance, surface_distances
 from nucseg.metrics.matching import Matching, match_table, matched_pairs
 from nucseg.metrics.mistakes import Mistakes, mistakes
 from nucseg.metrics.overlap import OverlapTable, overlap_table
 from nucseg.metrics.segmentation import SegmentationScores, mean_average_precision, segmentation_scores
 from nucseg.metrics.shape import ShapeErrors, shape_errors
+from nucseg.volume import Triple
 
 THRESHOLDS = tuple(percent / 100 for percent in range(10, 100, 5))
 """IoU at which a segmentation is scored: 0.10 to 0.95 in steps of 0.05."""
@@ -65,7 +66,7 @@ class Evaluation:
         Per true nucleus.
     """
 
-    voxel_size: VoxelSize
+    voxel_size: Triple
     matching: tuple[Matching, ...]
     mean_average_precision: float
     segmentation: SegmentationScores
@@ -100,7 +101,7 @@ _MISTAKES = ("splits", "merges", "missed", "spurious")
 def evaluate(
     gt: np.ndarray,
     pred: np.ndarray,
-    voxel_size: VoxelSize,
+    voxel_size: Triple,
     thresholds: Iterable[float] = THRESHOLDS,
     *,
     matched_at: float = 0.5,

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nucseg.machine import usable_cores
-from nucseg.metrics.boundary import VoxelSize, pair_boxes
+from nucseg.metrics.boundary import pair_boxes
 from nucseg.metrics.matching import Pairs
 from nucseg.morphometry.surface import sphericity, surface_area
+from nucseg.volume import Triple
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Measures of one object.
+class Measures:
+    """Volume and surface of one object.
 
     Attributes
     ----------
@@ -47,15 +48,15 @@ class ShapeErrors:
     sphericity: float
 
 
-def shape_of(mask: np.ndarray, voxel_size: VoxelSize) -> Shape:
+def shape_of(mask: np.ndarray, voxel_size: Triple) -> Measures:
     """Measure the object in a ZYX mask (bool, not empty); voxel size ZYX in µm."""
     if not mask.any():
         raise ValueError("an empty mask has no shape")
     volume, area = float(np.count_nonzero(mask) * np.prod(voxel_size)), surface_area(mask, voxel_size)
-    return Shape(volume, area, sphericity(volume, area))
+    return Measures(volume, area, sphericity(volume, area))
 
 
-def shape_errors(gt: np.ndarray, pred: np.ndarray, pairs: Pairs, voxel_size: VoxelSize) -> list[ShapeErrors]:
+def shape_errors(gt: np.ndarray, pred: np.ndarray, pairs: Pairs, voxel_size: Triple) -> list[ShapeErrors]:
     """Compare the shapes of matched objects.
 
     Parameters

@@ -11,6 +11,7 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.network import StarDist3D
 from images.stardist3d.prediction import (
     Polyhedra,
+    at_peaks,
     polyhedra_volumes,
     predict_candidates,
     predict_labels,
@@ -217,3 +218,14 @@ def test_native_code_leaves_standard_output_and_ctrl_c_alone(capfd):
     assert signal.getsignal(signal.SIGINT) is before
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_peaks_are_what_no_near_position_exceeds():
+    volume = volume_with([(8, 12, 14), (8, 12, 20)], value=3.0)
+    for point in [(8, 12, 16), (7, 14, 14), (9, 8, 14)]:
+        volume[point] = 2.0
+    found = candidates(volume)
+    kept = found[at_peaks(found, CONFIG.grid)]
+    assert kept.points.tolist() == [[8, 12, 14], [8, 12, 20]]
+    nothing = candidates(volume_with([]))
+    assert at_peaks(nothing, CONFIG.grid).tolist() == []
