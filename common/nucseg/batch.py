@@ -42,7 +42,7 @@ from nucseg.method import Method, Report, Segmenter, method_folder
 from nucseg.models import fingerprint, resolve_model
 from nucseg.morphometry import measure, table_files, write_companion, write_table
 from nucseg.progress import Progress, duration, say
-from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, read_images, same_settings
+from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, changed_settings, read_images, same_settings
 from nucseg.scoring import KEYS, score_labels
 from nucseg.volume import Volume
 
@@ -150,6 +150,8 @@ class Batch:
             again = set() if request.resume else {image.name for image in images}
             done = {name: entry for name, entry in self.earlier.items() if entry["status"] == DONE}
             self.record.images = {name: entry for name, entry in done.items() if name not in again}
+        elif request.resume and (changed := changed_settings(record.path, record.settings)):
+            say(f"note: all images are done again: what was done before was with other settings ({', '.join(changed)})")
         self.problems: list[tuple[str, NucsegError]] = []
         self.done = self.skipped = 0
         self.unrecorded: NucsegError | None = None
@@ -219,6 +221,8 @@ class Batch:
             labels = np.zeros(volume.shape, np.uint16)
         else:
             labels = checked_labels(self.segmenter.segment(volume, params, self.progress), volume.shape)
+        if not labels.any():
+            say(f"note: {image.name}: no nucleus found: check the channel, --nucleus_diameter and the thresholds")
         write_labels(self.request.out_dir / label_name(image), labels, volume.voxel_size)
         facts: dict[str, Any] = {
             "sha256": content_sha256(image),

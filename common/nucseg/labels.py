@@ -50,3 +50,10 @@ def checked_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
     for plane in labels:
         plane[:] = number[plane]
     return labels
+
+
+def is_in_pieces(labels: np.ndarray) -> bool:
+    """Whether the foreground has several pieces: with one number for all, it is a mask and no label image."""
+    from cc3d import connected_components
+
+    return int(connected_components(labels > 0, connectivity=6, return_N=True)[1]) > 1

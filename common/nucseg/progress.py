@@ -13,8 +13,8 @@ from typing import TextIO
 
 from nucseg.method import Report
 
-INTERVAL = 1.0
-"""Seconds between two lines of one image."""
+SHORTEST, LONGEST, SHARE = 1.0, 10.0, 1 / 20
+"""Seconds between two lines of one image: a share of the time since the run began, within these bounds."""
 
 EARLY = 0.02
 """Below this fraction no time left is estimated."""
@@ -114,7 +114,8 @@ class Progress:
 
     def __call__(self, fraction: float, text: str) -> None:
         """Say what is done of the present image; lines that follow too fast are left out."""
-        if self._clock() - self._printed >= INTERVAL:
+        now = self._clock()
+        if now - self._printed >= min(LONGEST, max(SHORTEST, SHARE * (now - self._begun))):
             self._line(fraction, text)
 
     def finish(self, index: int, text: str) -> None:

@@ -70,6 +70,13 @@ def same_settings(path: Path, settings: Mapping[str, Any]) -> bool:
     return all(key in earlier and earlier[key] == value for key, value in settings.items())
 
 
+def changed_settings(path: Path, settings: Mapping[str, Any]) -> list[str]:
+    """The names of the settings and parameters that were others in an earlier record; none without one."""
+    earlier = read_json(path)
+    before, now = ({**each, **each.get("params", {})} for each in (earlier, settings))
+    return [name for name in now if earlier and name != "params" and now[name] != before.get(name)]
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty when there is none or it can't be read."""
     try:

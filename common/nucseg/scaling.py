@@ -42,6 +42,8 @@ USUAL_DIAMETER = 16.0
 LEAST_NUCLEUS = 2.0
 """Voxels of the source in the smallest nucleus that can be meant; less comes from a wrong unit."""
 
+UNITS = "check the unit of the nucleus diameter and of the voxel size (--nucleus_diameter, --voxel_size_z, _y and _x)"
+
 GLANCE, LOOK = 64**3, 96**3
 """Voxels of the part of a volume that the network looks at: to choose among `LADDER`, and to refine the choice."""
 
@@ -192,7 +194,7 @@ def fit_view(
 
 
 def check_scale(view: View, declared: Mapping[str, Any], diameter: float) -> None:
-    """Refuse a scale that can only come from a wrong unit, and would take days and all memory.
+    """Refuse a scale that can only come from a wrong unit: of nuclei larger than the volume, or of days of work.
 
     Parameters
     ----------
@@ -207,13 +209,17 @@ def check_scale(view: View, declared: Mapping[str, Any], diameter: float) -> Non
     NucsegError
     """
     volume, wanted = view.volume, declared.get("nucleus_diameter_voxels", USUAL_DIAMETER)
+    if diameter and "nucleus_diameter_voxels" in declared and max(view.shape) < wanted / 2:
+        raise NucsegError(
+            f"nuclei of {diameter:g} {'µm' if volume.voxel_size else 'voxels'} are larger than the volume", UNITS
+        )
     if wanted**3 / prod(view.zoom) >= LEAST_NUCLEUS:
         return
     size = " x ".join(f"{edge:g}" for edge in volume.voxel_size) + " µm" if volume.voxel_size else "unknown size"
     given = f" and nuclei of {diameter:g} {'µm' if volume.voxel_size else 'voxels'}" if diameter else ""
     raise NucsegError(
         f"with voxels of {size} (ZYX){given}, the model would have to see {prod(view.zoom):,.0f} voxels for each one",
-        "check the unit of the nucleus diameter and of the voxel size (--nucleus_diameter, --voxel_size_z, _y and _x)",
+        UNITS,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from nucseg.errors import NucsegError
 from nucseg.formats import content_sha256, read_labels
+from nucseg.labels import is_in_pieces
 from nucseg.machine import available_memory
 from nucseg.progress import say
 
@@ -57,6 +58,10 @@ def score_labels(name: str, labels: np.ndarray, path: Path) -> dict[str, Any]:
         f"recall {best.recall:.3f}; mean matched IoU {best.mean_matched_iou:.3f}; "
         f"{best.n_true} true and {best.n_pred} found nuclei"
     )
+    if best.n_true == 1 and is_in_pieces(truth):
+        say(f"warning: {path.name} is a mask of 0 and one value: in ground truth, each nucleus has its own number")
+    elif int(truth.max()) != best.n_true:
+        say(f"note: the numbers in {path.name} have gaps, so BIAFLOWS' metrics take it for a mask")
     facts = {"truth_sha256": content_sha256(path), "scores": [asdict(score) for score in scores]}
     if (takes := DISTANCE_BYTES * labels.size) > (free := available_memory()):
         say(f"warning: no BIAFLOWS metrics of {name}: they take {takes / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free")

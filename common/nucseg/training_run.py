@@ -13,6 +13,11 @@ from nucseg.progress import Progress, say
 from nucseg.training.job import TrainingJob, split
 from nucseg.training.pairs import Pair, find_pairs, oversized
 
+MOST_NAMES = 5
+"""Of volumes to validate on that are told."""
+
+FEW_NUCLEI = 30
+
 
 def train_model(request: Train, method: Method) -> int:
     """Do what a `Train` request says.
@@ -39,7 +44,11 @@ def train_model(request: Train, method: Method) -> int:
     start = resolve_model(method_folder(method.name), request.params.from_, "--from") if request.params.from_ else None
     found = [_pairs(*folders, request.params) for folders in inputs]
     pairs, validation = found if len(found) == 2 else split(found[0])
-    say(f"training on {len(pairs)} volumes, validating on {len(validation)}")
+    names = ", ".join(pair.volume.source.name for pair in validation[:MOST_NAMES])
+    more = ", ..." if len(validation) > MOST_NAMES else ""
+    say(f"training on {len(pairs)} volume{'s' * (len(pairs) != 1)}, validating on {len(validation)}: {names}{more}")
+    if (nuclei := sum(len(pair.centres) for pair in validation)) < FEW_NUCLEI:
+        say(f"warning: of few nuclei ({nuclei}) to validate on, F1 and the thresholds that it chooses vary by chance")
     if found[0] == validation:
         say("warning: there is no other volume to validate on than the one that is learned from")
     progress = Progress(["training"], [1.0], unit="model")

@@ -59,6 +59,16 @@ def test_fast_calls_are_left_out(clock):
     assert lines(stream)[-1].startswith("100%")
 
 
+def test_long_runs_say_less(clock):
+    stream = io.StringIO()
+    progress = Progress(["a.tif"], [1], stream=stream, clock=clock)
+    progress.start(0)
+    for second in range(3600):
+        clock.now = second
+        progress(second / 3600, "tile")
+    assert 350 < len(lines(stream)) < 450
+
+
 def test_skipped_images_do_not_shorten_the_estimate(clock):
     stream = io.StringIO()
     progress = Progress(["a.tif", "b.tif", "c.tif"], [2, 1, 1], stream=stream, clock=clock)

@@ -18,6 +18,7 @@ import torch
 from nucseg.errors import NucsegError
 from nucseg.machine import keep_memory
 from nucseg.method import Report
+from nucseg.progress import say
 from nucseg.runtime import gains_by_16_bits
 from nucseg.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from nucseg.training.curves import Curves
@@ -31,6 +32,9 @@ INTERVAL = 50
 
 OVERFLOWS = 20
 """So many steps in a row without finite gradients end a run."""
+
+COUNTS = ("step", "checked", "best_step", "stale")
+"""Of steps, of the last validation and the best one, and of validations since: as a checkpoint names them."""
 
 AVERAGING = 0.998
 """Decay per step of the exponential moving average of the weights, which is what gets saved."""
@@ -70,7 +74,8 @@ def fit(
     report : Report
     validate : callable, optional
         From averaged weights to a score, the higher the better; called every
-        ``params.validate_every`` steps and at the end. Without it, the last weights are the best.
+        ``params.validate_every`` steps and at the end, and before the first one where the weights are those
+        of a model to start from. Without it, the last weights are the best.
     workers : int, optional
         As for `nucseg.training.samples.batches`.
 
@@ -86,6 +91,8 @@ def fit(
     """
     keep_memory()
     run = _Run(module, params, settings, folder, device, validate)
+    if params.from_ and not run.step:
+        run.check(report, 0.0)
     with closing(batches(make_sample, params, run.step, folder, device, workers)) as source:
         while (done := _fraction(run.step, run.seconds, params)) < 1 and not run.is_stale:
             run.learn([torch.from_numpy(array).to(device) for array in next(source)], loss, done)
@@ -98,6 +105,8 @@ def fit(
         run.check(report, 1.0)
     report(1.0, run.log())
     run.save()
+    if params.from_ and not run.best_step:
+        say("warning: no validation was better than that of the model to start from, whose weights are kept")
     return run.best()
 
 
@@ -121,7 +130,7 @@ class _Run:
         module.to(device=device, memory_format=self.layout)
         self.optimiser = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=1e-4)
         self.average = {key: value.detach().clone() for key, value in module.state_dict().items()}
-        self.step = self.checked = self.stale = self.overflows = 0
+        self.step = self.checked = self.best_step = self.stale = self.overflows = 0
         self.score, self.best_average = -1.0, self.average
         spent = 0.0
         if self.checkpoint.exists():
@@ -129,7 +138,8 @@ class _Run:
             module.load_state_dict(state["module"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.average, self.best_average, self.score = state["average"], state["best"], state["score"]
-            self.step, self.checked, self.stale, spent = (state[key] for key in ("step", "checked", "stale", "seconds"))
+            self.step, self.checked, self.best_step, self.stale = (state[name] for name in COUNTS)
+            spent = state["seconds"]
             self.curves.cut(self.step)
         self.begun = time.monotonic() - spent
         self.window = deque[dict[str, float]](maxlen=INTERVAL)
@@ -173,7 +183,7 @@ class _Run:
         """Score the averaged weights and keep them if they are the best so far."""
         self.checked = self.step
         if self.validate is None:
-            self.best_average = self.average
+            self.best_average, self.best_step = self.average, self.step
             return
         report(done, f"step {self.step}, validating")
         score = self.validate({key: value.cpu() for key, value in self.average.items()})
@@ -181,14 +191,14 @@ class _Run:
         self.curves.add_score(self.step, score)
         self.stale += 1
         if score > self.score:
-            self.score, self.stale = score, 0
+            self.score, self.best_step, self.stale = score, self.step, 0
             self.best_average = {key: value.clone() for key, value in self.average.items()}
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
         state = {"module": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
         weights = {"average": self.average, "best": self.best_average}
-        counts = {"step": self.step, "checked": self.checked, "stale": self.stale}
+        counts = dict(zip(COUNTS, (self.step, self.checked, self.best_step, self.stale), strict=True))
         state |= {**weights, **counts, "score": self.score, "seconds": self.seconds}
         write_checkpoint(self.checkpoint, state, self.settings)
 
@@ -199,7 +209,7 @@ class _Run:
         means = {name: float(np.mean([terms[name] for terms in self.window])) for name in self.window[0]}
         self.curves.add(self.step, self.seconds, means)
         words = [f"step {self.step}", *(f"{name} {value:.4f}" for name, value in means.items())]
-        return ", ".join(words + [f"best F1 {self.score:.3f}"] * (self.score >= 0))
+        return ", ".join(words + [f"best F1 {self.score:.3f} at step {self.best_step}"] * (self.score >= 0))
 
     def best(self) -> dict[str, torch.Tensor]:
         """The best weights, on the CPU."""

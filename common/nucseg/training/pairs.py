@@ -8,6 +8,7 @@ import numpy as np
 from nucseg.errors import USAGE, NucsegError
 from nucseg.folders import find_ground_truth, find_images
 from nucseg.formats import image_stem, read_image, read_labels
+from nucseg.labels import is_in_pieces
 from nucseg.normalisation import intensity_limits
 from nucseg.params import ImageParams
 from nucseg.scaling import isotropic, zoom_to_diameter
@@ -109,7 +110,7 @@ def make_pair(volume: Volume, labels: np.ndarray) -> Pair:
     boxes = [(number, box) for number, box in enumerate(find_objects(labels), 1) if box is not None]
     if not boxes:
         raise NucsegError("no nucleus is labelled")
-    if len(boxes) == 1 and _has_several_pieces(labels > 0):
+    if len(boxes) == 1 and is_in_pieces(labels):
         raise NucsegError("the labels are a mask of 0 and one value: each nucleus needs a number of its own")
     centres = np.array([[(s.start + s.stop - 1) / 2 for s in box] for _, box in boxes])
     inside = [
@@ -166,9 +167,3 @@ def oversized(pair: Pair, diameter: float, size: int) -> str:
     return (
         f"{larger} of {len(spans)} nuclei span up to {max(spans):.0f} voxels, more than a patch's {size}: --patch_size"
     )
-
-
-def _has_several_pieces(mask: np.ndarray) -> bool:
-    from scipy.ndimage import label
-
-    return int(label(mask)[1]) > 1

@@ -89,6 +89,25 @@ def test_scores(folders, tmp_path, capsys):
     assert re.search(rf"^> a\.tif: \[DC:{entry['biaflows']['DC']}, AHD:\S+, FOVL:\S+, mAP:\S+\]$", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [((255, 255), "a.tif is a mask of 0 and one value"), ((3, 9), "the numbers in a.tif have gaps"), ((1, 2), None)],
+)
+def test_what_ground_truth_is_taken_for_is_said(folders, tmp_path, values, words, capsys):
+    (tmp_path / "gt").mkdir()
+    tifffile.imwrite(tmp_path / "gt" / "a.tif", np.array([0, *values], np.uint16)[TRUTH])
+    assert run(folders, "--gt", f"{tmp_path}/gt", "--sigma", "0.5") == 0
+    out = capsys.readouterr().out
+    assert sum(part in out for part in ("is a mask", "have gaps")) == (words is not None)
+    assert words is None or words in out
+
+
+def test_no_nuclei_are_said(folders, capsys):
+    tifffile.imwrite(folders[0] / "a.tif", np.full((5, 9, 9), 7, np.uint8))
+    assert run(folders, "--only=a.tif") == 0
+    assert "note: a.tif: no nucleus found: check the channel" in capsys.readouterr().out
+
+
 def test_scores_without_the_memory_for_the_metrics_of_biaflows(folders, tmp_path, monkeypatch, capsys):
     (tmp_path / "gt").mkdir()
     tifffile.imwrite(tmp_path / "gt" / "a.tif", TRUTH)
@@ -196,7 +215,11 @@ def test_resume_does_only_what_is_missing_or_changed(folders, tmp_path, capsys):
     (tmp_path / "m" / "a.json").unlink()
     assert run(folders, "--resume", "--measurements", f"{tmp_path}/m") == 0
     assert redone() == {"a.tif"}
+    capsys.readouterr()
     assert run(folders, "--resume", "--sigma=2") == 0
+    assert "note: all images are done again: what was done before was with other settings (sigma)" in (
+        capsys.readouterr().out
+    )
     assert redone() == {*everything, "c.tif"}
     assert run(folders) == 0
     assert redone() == {*everything, "c.tif"}

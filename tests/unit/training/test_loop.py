@@ -85,6 +85,23 @@ def test_the_best_weights_are_returned_not_the_last(tmp_path):
     assert [row[-1] for row in rows] == ["f1", "0.1000", "0.9000", "0.5000"]
 
 
+@pytest.mark.parametrize(("scores", "kept"), [([0.75, 0.75, 0.7, 0.6], 0), ([0.5, 0.4, 0.6, 0.2], 2)])
+def test_a_model_to_start_from_is_kept_where_nothing_is_better(tmp_path, scores, kept, capsys):
+    seen = []
+
+    def validate(weights):
+        seen.append({key: value.clone() for key, value in weights.items()})
+        return scores[len(seen) - 1]
+
+    told = []
+    tell = lambda fraction, text: told.append(text)  # noqa: E731
+    best = run(tmp_path / "a", tell, validate=validate, validate_every=INTERVAL, from_="general")
+    assert len(seen) == 4
+    assert torch.equal(best["weight"], seen[kept]["weight"])
+    assert told[-1].endswith(f"best F1 {scores[kept]:.3f} at step {kept * INTERVAL}")
+    assert ("no validation was better" in capsys.readouterr().out) == (kept == 0)
+
+
 def test_the_best_weights_survive_a_cut(tmp_path):
     scores = iter([0.9, 0.2, 0.1])
     best = []
