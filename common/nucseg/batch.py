@@ -68,14 +68,15 @@ def segment_folder(request: Segment, method: Method, listener: Report | None = N
     outputs = (request.out_dir, request.measurements, request.overlays, request.record and request.record.parent)
     gt_dir = request.gt_dir if request.metrics else None
     check_inputs(**{"in": request.in_dir, "gt": gt_dir})
-    check_apart((request.in_dir, request.gt_dir), outputs)
+    check_apart((request.in_dir,), outputs, within=bool(request.only))
+    check_apart((request.gt_dir,), outputs)
     everything, others = find_images(request.in_dir)
     truths = find_ground_truth(gt_dir, everything) if gt_dir else {}
     images = chosen(everything, request.only)
     for folder in outputs:
         if folder is not None:
             prepare_output(folder)
-    if others:
+    if others and not request.only:
         say(f"note: left out, no TIFF and no OME-Zarr: {', '.join(others)}")
     device = pick_device(request.device, request.params)
     say("  0% loading the model")

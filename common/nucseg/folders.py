@@ -34,8 +34,14 @@ def check_inputs(**folders: Path | None) -> None:
             raise NucsegError(f"--{flag}: no permission to read {folder}", f"chmod -R a+rX {folder}", ENVIRONMENT)
 
 
-def check_apart(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
+def check_apart(inputs: Iterable[Path | None], outputs: Iterable[Path | None], *, within: bool = False) -> None:
     """Refuse an output folder that is an input folder or lies in one, by whatever name.
+
+    Parameters
+    ----------
+    inputs, outputs : iterable of pathlib.Path or None
+    within : bool
+        It may lie in one: where single images are meant, results are often wanted beside them.
 
     Raises
     ------
@@ -47,7 +53,8 @@ def check_apart(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -
             if source is None or target is None or not source.exists():
                 continue
             # By file identity too: two mounts of one folder have different paths.
-            near = [place for place in (target.resolve(), *target.resolve().parents) if place.exists()]
+            around = () if within else target.resolve().parents
+            near = [place for place in (target.resolve(), *around) if place.exists()]
             if any(place.samefile(source) for place in near):
                 raise NucsegError(
                     f"the output folder {target} is, or lies in, the input folder {source}",

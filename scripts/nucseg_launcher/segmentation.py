@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.record import read_json
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.engines.base import Engine, Job
 from nucseg_launcher.layout import MethodFolder, OutFolder
@@ -18,6 +19,8 @@ class Order:
 
     Attributes
     ----------
+    only : tuple of str
+        Names of the images that are meant; empty for all of the folder.
     settings : dict
         Parameters as text, checked; a shipped model's name among them.
     memory : int or None
@@ -27,6 +30,7 @@ class Order:
     method: MethodEntry
     in_dir: Path
     out: OutFolder
+    only: tuple[str, ...] = ()
     gt_dir: Path | None = None
     model: Path | None = None
     settings: dict[str, str] = field(default_factory=dict)
@@ -57,24 +61,27 @@ def prepare(order: Order, engine: Engine, *, only_tell: bool = False) -> Job:
 
 def draft(order: Order, *, only_tell: bool = False) -> Job:
     """`prepare` without the engine: check the folders, and what an earlier run has left in them."""
-    from nucseg.folders import check_apart, find_ground_truth, find_images
+    from nucseg.folders import check_apart, chosen, find_ground_truth, find_images
     from nucseg.formats import label_name
     from nucseg_launcher import launch
     from nucseg_launcher.checks import preflight
 
     folder = order.out.method(order.method.name)
-    check_apart((order.in_dir, order.gt_dir, order.model), (order.out.path,))
-    images, _ = find_images(order.in_dir)
+    check_apart((order.in_dir,), (order.out.path, folder.labels), within=bool(order.only))
+    check_apart((order.gt_dir, order.model), (order.out.path,))
+    everything, _ = find_images(order.in_dir)
+    images = chosen(everything, order.only)
     preflight.check_names((order.in_dir, order.gt_dir, order.model, order.out.path, *images))
     if order.gt_dir:
         find_ground_truth(order.gt_dir, images)
-    check_earlier(folder, [label_name(image) for image in images], order.resume)
+    check_earlier(folder, [label_name(image) for image in everything], order.resume)
     job = Job(
         id=os.urandom(4).hex(),
         method=order.method,
         folder=folder,
         out=order.out.path,
         in_dir=order.in_dir,
+        only=order.only,
         gt_dir=order.gt_dir,
         model=order.model,
         params=order.settings,
@@ -129,7 +136,6 @@ def as_before(order: Order) -> Order:
     from nucseg.formats import list_images
     from nucseg.models import DESCRIPTION
     from nucseg.params import parse_value
-    from nucseg.record import read_json
     from nucseg_launcher.settings import choose_model
 
     method, folder = order.method, order.out.method(order.method.name)
@@ -167,7 +173,7 @@ def segment(engine: Engine, job: Job, out: OutFolder) -> int:
     int
         The exit code: 0 all images done; 1 some image failed; 3 or 4 when it could not be run; 130 interrupted.
     """
-    from nucseg.folders import find_images, prepare_output
+    from nucseg.folders import prepare_output
     from nucseg_launcher.execution import locked
 
     if job.folder.submissions.exists():
@@ -176,19 +182,27 @@ def segment(engine: Engine, job: Job, out: OutFolder) -> int:
         take_over(out, job.method.name)
     prepare_output(job.folder.path)
     with locked(job.folder.path):
-        return _run(engine, job, out, [image.name for image in find_images(job.in_dir)[0]])
+        return _run(engine, job, out)
 
 
-def _run(engine: Engine, job: Job, out: OutFolder, images: list[str]) -> int:
+def images_of(job: Job) -> list[Path]:
+    """The images that a job is about."""
+    from nucseg.folders import chosen, find_images
+
+    return chosen(find_images(job.in_dir)[0], job.only)
+
+
+def _run(engine: Engine, job: Job, out: OutFolder) -> int:
     from nucseg_launcher import launch, record
     from nucseg_launcher.ending import failure_of, tell
     from nucseg_launcher.execution import locked
     from nucseg_launcher.signals import held
 
     started, identity = record.now(), engine.identity(job)
+    images = [image.name for image in images_of(job)]
     result = launch.launch(engine, job)
     with held(forget=True):
-        entries = record.image_entries(job.folder, images, result.errors)
+        entries = record.image_entries(job.folder, sorted([*images, *_others(job)]), result.errors)
         result = replace(result, failure=failure_of(result, entries))
         status = {**launch.status_of(engine, job, result, started), "images": entries}
         facts = {**launch.facts_of(job, status, identity), **record.outcome_facts(job.folder, entries)}
@@ -203,3 +217,9 @@ def _run(engine: Engine, job: Job, out: OutFolder, images: list[str]) -> int:
             result = replace(result, failure=result.failure or error, exit_code=result.exit_code or error.exit_code)
         tell(out, job.folder, status, result)
     return result.exit_code
+
+
+def _others(job: Job) -> list[str]:
+    """Images that runs of other single images have done with the same settings: they stay in the records."""
+    recorded = read_json(job.folder.container_record).get("images", []) if job.only else []
+    return [entry["file"] for entry in recorded if entry["file"] not in job.only]

@@ -12,6 +12,9 @@ def test_apart(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     check_apart([tmp_path / "in", None], [tmp_path / "out", tmp_path, tmp_path / "input", None])
     check_apart([tmp_path / "nowhere"], [tmp_path / "out"])
+    check_apart([tmp_path / "in"], [tmp_path / "in" / "out"], within=True)
+    with pytest.raises(NucsegError, match="is, or lies in"):
+        check_apart([tmp_path / "in"], [tmp_path / "in"], within=True)
     for target in ("in", "in/deep", "in/new/out", "in/deep/..", "out/../in"):
         with pytest.raises(NucsegError):
             check_apart([tmp_path / "in"], [tmp_path / target])

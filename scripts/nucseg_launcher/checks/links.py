@@ -19,6 +19,8 @@ def outside_links(job: Job) -> Iterator[Finding]:
 
     folders = [folder for folder in (job.in_dir, job.gt_dir, *(job.validation or ())) if folder]
     used = {folder: list_images(folder) for folder in folders}
+    if job.only:
+        used[job.in_dir] = [path for path in used[job.in_dir] if path.name in job.only]
     if job.model and job.model.is_dir():
         used[job.model] = sorted(job.model.iterdir())
     for folder, paths in used.items():

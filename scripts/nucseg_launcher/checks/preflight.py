@@ -41,6 +41,27 @@ def existing_folder(what: str, path: Path) -> Path:
     return path.resolve()
 
 
+def input_images(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder that IN means, and the name of the image where IN is one; no name for all of the folder.
+
+    Raises
+    ------
+    NucsegError
+        As `existing_folder`, or the file is no image.
+    """
+    from nucseg.formats import list_images
+    from nucseg.formats.listing import is_zarr
+
+    with contextlib.suppress(RuntimeError):
+        path = path.expanduser()
+    if not path.is_file() and not (is_zarr(path) and path.is_dir()):
+        return existing_folder("the input folder", path), ()
+    folder = existing_folder("the input folder", path.parent)
+    if path.name not in {image.name for image in list_images(folder)}:
+        raise NucsegError(f"{path} is no TIFF or OME-Zarr image", "convert it to .tif or .ome.tif", USAGE)
+    return folder, (path.name,)
+
+
 def check_names(paths: Iterable[Path | None]) -> None:
     """Refuse paths that no record can hold.
 

@@ -16,8 +16,9 @@ from nucseg_launcher.settings import check_settings, choose_model, parse_memory,
 from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
-Run several methods on the images of the folder IN, as far as that is not done yet, and compare their results:
-with ground truth (--gt) which one is best, and how sure that is; without it, where they agree and where not.
+Run several methods on the images of the folder IN, or on the one image IN, as far as that is not done yet, and compare
+their results: with ground truth (--gt) which one is best, and how sure that is; without it, where they agree and where
+not.
 Results that OUT holds are kept: a method goes on with the model and the settings that its results were made with.
 
 With OUT alone, compare what lies there, for example from a cluster, and run nothing.
@@ -115,13 +116,13 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
     """
     from nucseg_launcher import launch, record
     from nucseg_launcher.box import show_failure
-    from nucseg_launcher.checks.preflight import existing_folder
+    from nucseg_launcher.checks.preflight import input_images
     from nucseg_launcher.engines import choose_engine
     from nucseg_launcher.segmentation import Order, as_before, prepare, segment
 
     methods = get_methods(args.words[0])
     settings = settings_of_methods(args.settings, methods)
-    in_dir = existing_folder("the input folder", Path(args.words[1]))
+    in_dir, only = input_images(Path(args.words[1]))
     engine, note = choose_engine(args.engine, methods)
     if note:
         say(note)
@@ -130,7 +131,7 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
         model = choose_model(method, settings[method.name].pop("model", None), settings[method.name])
         check_settings(method, settings[method.name])
         memory = parse_memory(args.memory) if args.memory else None
-        order = Order(method, in_dir, out, gt_dir, model, settings[method.name], args.device, memory, resume=True)
+        order = Order(method, in_dir, out, only, gt_dir, model, settings[method.name], args.device, memory, resume=True)
         orders.append(as_before(order))
     codes = []
     for order in orders:

@@ -74,6 +74,7 @@ def _check_images(folder: Path, images: Sequence[dict[str, Any]]) -> None:
 
 
 def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | None) -> int:
+    from nucseg.folders import find_images
     from nucseg_launcher.catalogue import get_method
     from nucseg_launcher.engines import choose_engine
     from nucseg_launcher.segmentation import Order, prepare, segment
@@ -91,9 +92,11 @@ def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | 
         memory = None
     settings = dict(facts["params"])
     model = choose_model(method, facts["model"] or settings.pop("model", None), settings)
+    in_dir, recorded_images = Path(facts["input"]), tuple(image["file"] for image in facts["images"])
     order = Order(
         method=method,
-        in_dir=Path(facts["input"]),
+        in_dir=in_dir,
+        only=() if set(recorded_images) == {image.name for image in find_images(in_dir)[0]} else recorded_images,
         out=out,
         gt_dir=Path(facts["ground_truth"]) if facts["ground_truth"] else None,
         model=model,

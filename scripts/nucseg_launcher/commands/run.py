@@ -14,7 +14,7 @@ from nucseg_launcher.settings import check_settings, choose_model, parse_memory,
 from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
-Segment every TIFF, OME-TIFF and OME-Zarr image of the folder IN with one method.
+Segment every TIFF, OME-TIFF and OME-Zarr image of the folder IN, or the one image IN, with one method.
 
 For each image, OUT gets a label image of the same name (each nucleus has its own number), a table with
 one line per nucleus, and pictures with the outlines. The images themselves are never changed."""
@@ -22,6 +22,7 @@ one line per nucleus, and pictures with the outlines. The images themselves are 
 EXAMPLES = """\
 examples:
   nucseg run stardist3d my_images my_results
+  nucseg run stardist3d my_images/embryo.tif my_results            try one image
   nucseg run stardist3d my_images my_results --gt my_labels        compare with labels drawn by hand
   nucseg run stardist3d my_images my_results --set nucleus_diameter=8.5
   nucseg run stardist3d my_images my_results --resume              go on after an interruption
@@ -40,7 +41,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("method", metavar="METHOD", help="a method, as `nucseg list` shows them")
-    parser.add_argument("input", metavar="IN", type=Path, help="folder with the images; it is not written to")
+    parser.add_argument("input", metavar="IN", type=Path, help="folder with the images, or one image; not changed")
     parser.add_argument("output", metavar="OUT", type=Path, help="folder for the results; made if it is not there")
     parser.add_argument("--gt", metavar="GT", type=Path, help="folder with true labels, same file names: adds scores")
     parser.add_argument(
@@ -106,9 +107,11 @@ def execute(args: argparse.Namespace) -> int:
     settings = split_settings([*args.settings, *([f"model={args.model}"] if args.model else [])])
     model = choose_model(method, settings.pop("model", None), settings)
     check_settings(method, settings)
+    in_dir, only = preflight.input_images(args.input)
     order = Order(
         method=method,
-        in_dir=preflight.existing_folder("the input folder", args.input),
+        in_dir=in_dir,
+        only=only,
         out=OutFolder(args.output.expanduser().resolve()),
         gt_dir=preflight.existing_folder("the ground truth folder", args.gt) if args.gt else None,
         model=model,

@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("methods", metavar="METHOD[,METHOD...]", help="methods, as `nucseg list` shows them")
-    parser.add_argument("input", metavar="IN", type=Path, help="folder with the images; it is not written to")
+    parser.add_argument("input", metavar="IN", type=Path, help="folder with the images, or one image; not changed")
     parser.add_argument("output", metavar="OUT", type=Path, help="folder for the results; made if it is not there")
     parser.add_argument("--gt", metavar="GT", type=Path, help="folder with true labels, same file names: adds scores")
     add_settings(parser, "set a parameter of all methods, or METHOD.NAME=VALUE of one")
@@ -90,7 +90,7 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher import launch
     from nucseg_launcher.catalogue import get_methods
     from nucseg_launcher.checks.links import outside_links
-    from nucseg_launcher.checks.preflight import existing_folder
+    from nucseg_launcher.checks.preflight import existing_folder, input_images
     from nucseg_launcher.segmentation import Order, draft
     from nucseg_launcher.settings import check_settings, choose_model, settings_of_methods
     from nucseg_launcher.slurm.script import Wishes
@@ -98,7 +98,7 @@ def execute(args: argparse.Namespace) -> int:
 
     methods = get_methods(args.methods)
     settings = settings_of_methods(args.settings, methods)
-    in_dir = existing_folder("the input folder", args.input)
+    in_dir, only = input_images(args.input)
     gt_dir = existing_folder("the ground truth folder", args.gt) if args.gt else None
     out = OutFolder(args.output.expanduser().resolve())
     wishes = Wishes(
@@ -116,7 +116,7 @@ def execute(args: argparse.Namespace) -> int:
         own = settings[method.name]
         model = choose_model(method, own.pop("model", None), own)
         check_settings(method, own)
-        jobs.append(draft(Order(method, in_dir, out, gt_dir, model, own, args.device, resume=args.resume)))
+        jobs.append(draft(Order(method, in_dir, out, only, gt_dir, model, own, args.device, resume=args.resume)))
         launch.judge(list(outside_links(jobs[-1])), only_tell=args.dry_run)
     for job in jobs:
         if args.dry_run:

@@ -25,6 +25,8 @@ class Job:
         A model folder of the user's; a shipped model's name is an ordinary parameter.
     validation : tuple of pathlib.Path or None
         Images and labels that a training is validated on.
+    only : tuple of str
+        Names of the images that are meant; empty for all of the folder.
     memory : int or None
         Limit in bytes.
     """
@@ -34,6 +36,7 @@ class Job:
     folder: MethodFolder
     out: Path
     in_dir: Path
+    only: tuple[str, ...] = ()
     gt_dir: Path | None = None
     model: Path | None = None
     params: dict[str, str] = field(default_factory=dict)
@@ -146,7 +149,7 @@ class Engine(Protocol):
 def arguments(job: Job, paths: Paths) -> list[str]:
     """The words of the container's command line (CONTRACT: ``--in D --out D ...``)."""
     words = ["train"] if job.train else []
-    words += ["--in", paths.in_dir]
+    words += ["--in", paths.in_dir, *(f"--only={name}" for name in job.only)]
     if job.train:
         words += ["--out", f"{paths.out}/{job.folder.model.name}"]
     else:

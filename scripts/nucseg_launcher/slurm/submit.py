@@ -9,7 +9,7 @@ from typing import Any
 
 from nucseg import __version__
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
-from nucseg.folders import find_ground_truth, find_images, prepare_output
+from nucseg.folders import find_ground_truth, prepare_output
 from nucseg.method import Resources, load_method
 from nucseg.progress import say
 from nucseg.record import DONE, read_json
@@ -18,6 +18,7 @@ from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.engines.base import Job
 from nucseg_launcher.execution import locked
 from nucseg_launcher.layout import OutFolder
+from nucseg_launcher.segmentation import images_of
 from nucseg_launcher.signals import held
 from nucseg_launcher.slurm import client
 from nucseg_launcher.slurm.collect import forget_failures, join_records
@@ -48,7 +49,7 @@ def text_of(job: Job, wishes: Wishes, array_size: int) -> str:
         largest = client.largest_array()
     except NucsegError:
         largest = client.USUAL_ARRAY
-    images = [image.name for image in find_images(job.in_dir)[0]]
+    images = [image.name for image in images_of(job)]
     tasks = divide(images, min(array_size or largest, largest))
     return _script(job, _filled(wishes, job, tasks), tasks)
 
@@ -68,8 +69,8 @@ def _container_words(job: Job, wishes: Wishes) -> list[str]:
 
     # Whoever asked for a GPU must not get the processor's speed without a word.
     device = "cuda" if job.device == "auto" and wishes.has_gpu else job.device
-    # A task that Slurm starts again goes on where it was.
-    job = replace(job, resume=True, device=device)
+    # A task that Slurm starts again goes on where it was; which images are its own, the script says.
+    job = replace(job, only=(), resume=True, device=device)
     spec = make_spec(job, image=str(sif_of(job)), user="", gpus=device == "cuda")
     # Without --net: what this machine allows its users, a node of the cluster may not.
     return command_words(spec, find_program(), SCRATCH, options=())
@@ -146,7 +147,7 @@ def missing_images(job: Job) -> tuple[list[str], str]:
     states = client.task_states([submission.job for submission in earlier], job_name(job.method.name))
     join_records(job.folder, states)
     known = {image.name: image for image in survey(job.folder, earlier, states)}
-    images = find_images(job.in_dir)[0]
+    images = images_of(job)
     truths = find_ground_truth(job.gt_dir, images) if job.gt_dir else {}
     alive = {image.name for image in images if image.name in known and known[image.name].alive}
     done = {

@@ -97,7 +97,9 @@ def test_info_tells_default_range_and_choices_of_every_parameter(nucseg):
     [
         (["info", "treshold"], 2, "no method 'treshold'", "did you mean threshold?"),
         (["run", "threshold", "{absent}", "{out}"], 2, "the input folder {absent} does not exist", "spelling"),
-        (["run", "threshold", "{image}", "{out}"], 2, "is a file", "folder it lies in"),
+        (["run", "threshold", "{text}/notes.txt", "{out}"], 2, "is no TIFF or OME-Zarr image", "convert"),
+        (["run", "threshold", "{image}", "{images}"], 2, "the input folder", "outside"),
+        (["run", "threshold", "{images}", "{out}", "--gt", "{image}"], 2, "is a file", "folder it lies in"),
         (["run", "threshold", "{empty}", "{out}"], 2, "is empty", "put .tif"),
         (["run", "threshold", "{text}", "{out}"], 2, "no TIFF or OME-Zarr image", "convert"),
         (["run", "threshold", "{images}", "{images}/out"], 2, "lies in, the input folder", "outside"),

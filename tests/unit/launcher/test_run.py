@@ -103,6 +103,35 @@ def test_without_a_terminal_progress_is_plain_lines_with_percentages(finished):
     assert " 0% image 1/2 a.tif: begins" in out
 
 
+def test_one_image_is_segmented_where_it_lies_beside_others(nucseg, two_images, truth, tmp_path):
+    shutil.copytree(two_images, tmp_path / "images")
+    (tmp_path / "images" / "notes.txt").touch()
+    first, second = sorted(path.name for path in two_images.iterdir())
+    out = tmp_path / "images" / "results"
+
+    def run(*words):
+        done = nucseg(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def done_images():
+        rows = json.loads((out / "summary.json").read_text())
+        return [(row["image"], row["nuclei"]) for row in rows]
+
+    said = run("run", "threshold", tmp_path / "images" / first, out, "--gt", truth, *HERE)
+    assert "1 of 1 image done, 2 nuclei" in said
+    assert "notes.txt" not in said
+    assert done_images() == [(first, 2)]
+    assert f"{first}: byte-identical" in run("rerun", out / "run.json", tmp_path / "again")
+    assert not (tmp_path / "again" / "methods" / "threshold" / "labels" / second).exists()
+
+    said = run("compare", "threshold", tmp_path / "images" / first, out, *HERE)
+    assert "done by an earlier run" in said
+    run("run", "threshold", tmp_path / "images" / second, out, "--gt", truth, *HERE, "--resume")
+    assert done_images() == [(first, 2), (second, 3)]
+    assert "F1 at IoU 0.5" in run("compare", out)
+
+
 def test_results_of_another_run_are_not_touched_without_resume(finished, nucseg, two_images):
     before = {path: path.stat().st_mtime_ns for path in finished.out.rglob("*")}
     done = nucseg("run", "threshold", two_images, finished.out, *HERE)
