@@ -1,85 +1,74 @@
 """Outlines of labels as SVG paths: sharp at every size, and smaller than pictures of them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-TOLERANCE = 0.49
-"""In pixels. Half a pixel would make a line of a label of one pixel."""
+_BEGINS = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])
+"""Where a pixel's upper, right, lower and left edge begin, walked clockwise: row and column."""
 
 
-def outline_path(labels: np.ndarray, tolerance: float = TOLERANCE) -> str:
-    """The outlines of all labels of a plane, as the ``d`` of an SVG path in units of half a pixel.
+def outline_path(labels: np.ndarray, every: tuple[int, int] = (1, 1)) -> str:
+    """The outlines of all labels of a plane, as the ``d`` of an SVG path in pixels of the plane.
+
+    They run along the edges of pixels: each encloses exactly the pixels of its label, and none crosses itself or
+    another one.
 
     Parameters
     ----------
     labels : numpy.ndarray
         Rows and columns of whole numbers of any type, 0 for background. Touching labels have an outline each.
-    tolerance : float
-        How far, in pixels, a corner that is left out may be from the outline that is drawn.
+    every : tuple of int
+        Of so many rows and columns only the middle one counts, where more would not be seen.
 
     Examples
     --------
-    >>> outline_path(np.array([[0, 0, 0], [0, 7, 0]]))
-    'M3 4l-1-1 1-1 1 1z'
+    >>> outline_path(np.array([[0, 0, 0], [0, 7, 7]]))
+    'M1 1h2v1h-2z'
     """
-    import fastremap
-    from scipy.ndimage import find_objects
-    from skimage.measure import find_contours
-
     # Pages come as they are in the file, and labels drawn elsewhere may be float or bool.
     labels = labels if labels.dtype.kind in "ui" else labels.astype(np.uint32)
-    numbered, _ = fastremap.renumber(np.ascontiguousarray(labels))
-    contours = []
-    for number, box in enumerate(find_objects(numbered), 1):
-        mask = np.pad(numbered[box] == number, 1)
-        first = [side.start - 1 for side in box]
-        contours += [contour + first for contour in find_contours(mask, 0.5)]
-    # A pixel's centre lies half a pixel from the corner that SVG counts from.
-    return "".join(
-        _path(np.rint(2 * corners + 1).astype(int)[:-1, ::-1]) for corners in simplified(contours, tolerance)
-    )
+    rows, columns = every
+    lines = [np.minimum(np.arange(length + 1) * step, length) for length, step in zip(labels.shape, every, strict=True)]
+    seen = labels[rows // 2 :: rows, columns // 2 :: columns]
+    return "".join(_path(lines[0][corners[:, 0]], lines[1][corners[:, 1]]) for corners in _outlines(seen))
 
 
-def simplified(contours: list[np.ndarray], tolerance: float) -> list[np.ndarray]:
-    """Leave out corners that are within `tolerance` of a straight line (Douglas and Peucker 1973).
-
-    All contours at once: a plane has hundreds of short ones, and `skimage.measure.approximate_polygon` needs
-    3 ms for each.
-
-    Parameters
-    ----------
-    contours : list of numpy.ndarray
-        (corners, 2) each; closed, so the last corner is the first one again.
-    tolerance : float
-    """
-    if not contours:
-        return []
-    points = np.concatenate(contours)
-    ends = np.cumsum([len(contour) for contour in contours])
-    starts = np.concatenate([[0], ends[:-1]])
-    kept = np.zeros(len(points), bool)
-    kept[starts] = kept[ends - 1] = True
-    while True:
-        corners = np.flatnonzero(kept)
-        line = np.repeat(np.arange(len(corners) - 1), np.diff(corners))
-        distance = _distance(points[: len(line)], points[corners[:-1]], points[corners[1:]], line)
-        farthest = np.maximum.reduceat(distance, corners[:-1])[line]
-        chosen = np.flatnonzero((distance == farthest) & (farthest > tolerance))
-        if not len(chosen):
-            return [points[a:b][kept[a:b]] for a, b in zip(starts, ends, strict=True)]
-        kept[chosen[np.unique(line[chosen], return_index=True)[1]]] = True
-
-
-def _distance(points: np.ndarray, a: np.ndarray, b: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """From each point to its line through a and b; to the point a where these are the same."""
-    along = (b - a)[line]
-    length = np.hypot(*along.T)
-    away = points - a[line]
-    across = np.abs(along[:, 0] * away[:, 1] - along[:, 1] * away[:, 0])
-    return np.where(length > 0, across / np.where(length > 0, length, 1), np.hypot(*away.T))
+def _outlines(labels: np.ndarray) -> Iterator[np.ndarray]:
+    """The corners of each outline, row and column, clockwise around the label; the first side goes to the right."""
+    padded = np.pad(labels, 1)
+    width, flat = padded.shape[1], padded.ravel()
+    ahead, outside = (1, width, -1, -width), (-width, 1, width, -1)
+    inside = np.flatnonzero(flat)
+    edges, after = [], []
+    for side in range(4):
+        pixels = inside[flat[inside] != flat[inside + outside[side]]]
+        label, front = flat[pixels], pixels + ahead[side]
+        turns_right, goes_on = flat[front] != label, flat[front + outside[side]] != label
+        following = np.where(turns_right, pixels, np.where(goes_on, front, front + outside[side]))
+        turn = np.where(turns_right, 1, np.where(goes_on, 0, 3))
+        edges.append(side * flat.size + pixels)
+        after.append((side + turn) % 4 * flat.size + following)
+    edge, following = np.concatenate(edges), np.concatenate(after)
+    successor = np.searchsorted(edge, following)
+    starts = np.zeros(len(edge), bool)
+    starts[successor[edge // flat.size != following // flat.size]] = True
+    sides, pixels = np.divmod(edge, flat.size)
+    corners = np.stack(np.divmod(pixels, width), axis=1) - 1 + _BEGINS[sides]
+    to, is_corner, is_open = successor.tolist(), starts.tolist(), starts.tolist()
+    for first in np.flatnonzero(starts & (sides == 0)).tolist():
+        if not is_open[first]:
+            continue
+        chain, number = [first], to[first]
+        while number != first:
+            if is_corner[number]:
+                chain.append(number)
+                is_open[number] = False
+            number = to[number]
+        yield corners[chain]
 
 
-def _path(corners: np.ndarray) -> str:
-    # A minus sign parts two numbers as well as a space does.
-    steps = "".join(f"{n}" if n < 0 else f" {n}" for n in np.diff(corners, axis=0).ravel().tolist())
-    x, y = corners[0].tolist()
-    return f"M{x} {y}l{steps.lstrip()}z"
+def _path(y: np.ndarray, x: np.ndarray) -> str:
+    """Sides in turn along a row and along a column; the last one is the path's end."""
+    lengths = (np.diff(x) + np.diff(y)).tolist()
+    return f"M{x[0]} {y[0]}" + "".join(f"{'hv'[i % 2]}{length}" for i, length in enumerate(lengths)) + "z"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nucseg.overlay import round_length
-from nucseg_launcher.report.outlines import TOLERANCE, outline_path
+from nucseg_launcher.report.outlines import outline_path
 from nucseg_launcher.report.views import Sections, View
 
 _GAP = 0.012
@@ -27,7 +27,7 @@ class Part:
     left, top, width, height : float
         In the picture's own pixels.
     scale : str
-        From the half pixels of outlines to those of the picture, as SVG writes it.
+        From the pixels of the section, which its outlines count in, to those of the picture, as SVG writes it.
     image : str
         A data URI; empty where the image isn't there.
     """
@@ -125,7 +125,7 @@ def picture_of(view: View, raw: Sections | None, contrast: Contrast, voxel_known
     parts = []
     for number, (name, (left, top, across, down, x, y)) in enumerate(places.items()):
         image = embedded(contrast.grey(raw[number]), across, down) if raw else ""
-        parts.append(Part(name, left, top, across, down, f"{x / 2:.5g} {y / 2:.5g}", image))
+        parts.append(Part(name, left, top, across, down, f"{x:.5g} {y:.5g}", image))
     length = round_length(width * view.unit / 3)
     bar = (length / view.unit, f"{length:g} µm") if voxel_known else None
     return Picture(width + gap + depth, height + gap + depth, parts, bar)
@@ -133,4 +133,6 @@ def picture_of(view: View, raw: Sections | None, contrast: Contrast, voxel_known
 
 def outlines_of(labels: Sections, view: View) -> list[str]:
     """A path per section."""
-    return [outline_path(plane, TOLERANCE * view.shrink) for plane in labels]
+    sizes = (view.voxel[0] * view.z_step, *view.voxel[1:])
+    z, y, x = (max(1, int(view.unit / size)) for size in sizes)
+    return [outline_path(plane, every) for plane, every in zip(labels, ((y, x), (z, x), (y, z)), strict=True)]

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from nucseg_launcher.report.outlines import TOLERANCE, outline_path
+from nucseg_launcher.report.outlines import outline_path
 from nucseg_launcher.report.pictures import Contrast, embedded
 from nucseg_launcher.report.sources import Stack
 
@@ -23,7 +23,7 @@ class Viewer:
     width, height : float
         Of a slice as it is shown, in pixels of the finest axis.
     scale : str
-        From the half pixels of outlines to those of a slice.
+        From the voxels of outlines to the pixels of a slice.
     planes : list of int
         Z of each slice.
     slices : list of str
@@ -58,7 +58,8 @@ def viewer_of(stack: Stack, contrast: Contrast, budget: int) -> Viewer | None:
         return None
     unit = max(min(stack.voxel), max(rows * stack.voxel[1], columns * stack.voxel[2]) / _WIDTH)
     width, height = columns * stack.voxel[2] / unit, rows * stack.voxel[1] / unit
-    scale = f"{width / columns / 2:.5g} {height / rows / 2:.5g}"
+    scale = f"{width / columns:.5g} {height / rows:.5g}"
+    every = max(1, int(rows / height)), max(1, int(columns / width))
 
     def made(planes: list[int]) -> Viewer:
         slices: list[str] = []
@@ -66,10 +67,9 @@ def viewer_of(stack: Stack, contrast: Contrast, budget: int) -> Viewer | None:
         for z in planes:
             slices.append(embedded(contrast.grey(stack.raw.read(z)), width, height) if stack.raw else "")
             for name, layer in stack.layers.items():
-                outlines[name].append(outline_path(layer.read(z), tolerance))
+                outlines[name].append(outline_path(layer.read(z), every))
         return Viewer(width, height, scale, planes, slices, outlines)
 
-    tolerance = TOLERANCE * max(1.0, columns / width)
     probe = made([depth // 2, depth // 4, 3 * depth // 4])
     step = max(1, math.ceil(depth / _MOST_PLANES), math.ceil(probe.size / 3 * depth / budget))
     return made(list(range(0, depth, step))) if step <= 8 else None
