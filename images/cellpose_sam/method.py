@@ -25,8 +25,8 @@ class CellposeSamParams(PlaneParams):
     model: str = parameter(
         "",
         "Model",
-        "The weights, which don't come with the image (for non-commercial use, CC-BY-NC): the file cpsam_v2, or a "
-        "folder that holds it alone.",
+        "The weights, which don't come with the image (for non-commercial use, CC-BY-NC): the file cpsam_v2 from "
+        f"{WEIGHTS_URL}, or a folder that holds it alone.",
     )
 
 

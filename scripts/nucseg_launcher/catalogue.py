@@ -51,6 +51,11 @@ class MethodEntry:
         inputs = [entry for entry in self.descriptor["inputs"] if not entry.get("set-by-server")]
         return fields(make_dataclass("Params", [(entry["id"], *_declaration(entry)) for entry in inputs]))
 
+    @property
+    def needs_weights(self) -> bool:
+        """Whether it comes without a model, so that the user must bring one."""
+        return any(parameter.name == "model" and not parameter.default for parameter in self.parameters)
+
 
 def _declaration(entry: dict[str, Any]) -> tuple[type, Any]:
     default = entry["default-value"]

@@ -151,6 +151,19 @@ def choose_model(
     return None
 
 
+def check_weights(method: MethodEntry, model: Path | None, settings: dict[str, str], option: str) -> None:
+    """Refuse to run a method that comes without weights where none are named; `option` is how to name them.
+
+    Raises
+    ------
+    NucsegError
+        USAGE.
+    """
+    if method.needs_weights and model is None and not settings.get("model"):
+        hint = f"{option}=path/to/the_weights; `nucseg info {method.name}` says which, and where they are"
+        raise NucsegError(f"{method.name} comes without weights: you must bring them", hint, USAGE)
+
+
 def parse_memory(text: str) -> int:
     """``"4g"``, ``"512m"``, ``"1.5 GB"`` to bytes (powers of 1024, as docker counts).
 

@@ -12,7 +12,7 @@ from nucseg.progress import say
 from nucseg_launcher.catalogue import get_methods
 from nucseg_launcher.commands.run import add_run_options
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.settings import check_settings, choose_model, parse_memory, settings_of_methods
+from nucseg_launcher.settings import check_settings, check_weights, choose_model, parse_memory, settings_of_methods
 from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
@@ -132,7 +132,9 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
         check_settings(method, settings[method.name])
         memory = parse_memory(args.memory) if args.memory else None
         order = Order(method, in_dir, out, only, gt_dir, model, settings[method.name], args.device, memory, resume=True)
-        orders.append(as_before(order))
+        order = as_before(order)
+        check_weights(method, order.model, order.settings, f"--set {method.name}.model")
+        orders.append(order)
     codes = []
     for order in orders:
         try:

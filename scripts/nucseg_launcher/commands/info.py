@@ -34,7 +34,8 @@ def execute(args: argparse.Namespace) -> int:
     if training:
         print("\nFor training (nucseg train), beside those of the image above:\n")
         _print([parameter for parameter in training if parameter.name not in both])
-    print(f"\nExample: nucseg run {method.name} my_images my_results")
+    weights = " --model path/to/the_weights" if method.needs_weights else ""
+    print(f"\nExample: nucseg run {method.name} my_images my_results{weights}")
     return 0
 
 

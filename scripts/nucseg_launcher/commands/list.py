@@ -23,7 +23,8 @@ def execute(args: argparse.Namespace) -> int:
         raise NucsegError("no method is installed", "set NUCSEG_ROOT to the nucseg repository", ENVIRONMENT)
     width = max(len(method.name) for method in methods) + 2
     for method in methods:
-        lines = textwrap.wrap(method.summary, 100 - width) or [""]
+        yours = " (weights: yours)" if method.needs_weights else ""
+        lines = textwrap.wrap(method.summary + yours, 100 - width) or [""]
         print(f"{method.name:{width}}{lines[0]}")
         for line in lines[1:]:
             print(" " * width + line)

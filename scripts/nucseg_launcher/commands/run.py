@@ -10,7 +10,7 @@ from nucseg.progress import say
 from nucseg_launcher.catalogue import get_method
 from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.settings import check_settings, choose_model, parse_memory, split_settings
+from nucseg_launcher.settings import check_settings, check_weights, choose_model, parse_memory, split_settings
 from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
@@ -107,6 +107,7 @@ def execute(args: argparse.Namespace) -> int:
     settings = split_settings([*args.settings, *([f"model={args.model}"] if args.model else [])])
     model = choose_model(method, settings.pop("model", None), settings)
     check_settings(method, settings)
+    check_weights(method, model, settings, "--model")
     in_dir, only = preflight.input_images(args.input)
     order = Order(
         method=method,

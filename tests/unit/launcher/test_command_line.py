@@ -217,6 +217,32 @@ def test_no_option_is_named_that_the_command_does_not_have(tmp_path, root, nucse
     assert "--engine" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["run", "cellpose_sam"], "--model=path"),
+        (["compare", "stardist3d,cellpose_sam"], "--set cellpose_sam.model=path"),
+        (["submit", "cellpose_sam,stardist3d"], "--set cellpose_sam.model=path"),
+    ],
+)
+def test_weights_that_a_method_comes_without_are_asked_for_before_anything_starts(
+    tmp_path, nucseg, two_images, words, option
+):
+    engine = [] if words[0] == "submit" else ["--engine", "process"]
+    real = type(nucseg)(REPOSITORY)
+    done = real(*words, two_images, tmp_path / "out", *engine)
+    assert done.returncode == 2
+    assert "cellpose_sam comes without weights" in done.stderr
+    assert option in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_the_user_brings_are_told_of_where_methods_are_listed(nucseg):
+    real = type(nucseg)(REPOSITORY)
+    assert real("list").stdout.count("(weights: yours)") == 1
+    assert "nucseg run cellpose_sam my_images my_results --model " in real("info", "cellpose_sam").stdout
+
+
 def test_a_name_that_no_record_can_hold_is_told_before_the_run(tmp_path, nucseg, two_images):
     folder = tmp_path / "in"
     folder.mkdir()
