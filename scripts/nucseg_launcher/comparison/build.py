@@ -25,6 +25,8 @@ SEED = 0
 CERTAIN = ((0.95, "high"), (0.7, "moderate"), (0.0, "low"))
 """From which share of the bootstrap's replicates on a first place is how certain."""
 
+_IN_WORDS = {"high": "nearly certain", "moderate": "likely", "low": "not certain"}
+
 
 def write_comparison(out: OutFolder, gt_dir: Path | None, also: Mapping[str, Path]) -> dict[str, Any]:
     """Compare what lies in an output folder and write ``comparison.json``.
@@ -106,8 +108,8 @@ def _ranking(sources: Sequence[Source], volumes: Sequence[VolumeComparison]) -> 
         f"{rows[0].method} {verb} of {_range(rows[0])} at IoU {SAME:g}, the mean of {count_text(len(found), 'volume')}"
     )
     if len(rows) > 1:
-        text += f"; that it is the best of these methods is {_certainty(rows[0])} in certainty"
-        text += f" (first in {rows[0].best_probability:.0%} of the resampled results)"
+        text += f". That it is the best of these is {_IN_WORDS[_certainty(rows[0])]}"
+        text += f": first in {rows[0].best_probability:.0%} of resamplings"
     if len(found) == 1:
         text += ". With one volume, nothing is known about other specimens"
     return {"by": f"F1 at IoU {SAME:g}", "rows": [asdict(row) for row in rows], "text": text + "."}

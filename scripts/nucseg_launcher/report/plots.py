@@ -12,6 +12,7 @@ from nucseg_launcher.report.tables import true_count
 _MOST_VOLUMES = 20
 _MOST_BOXED_VOLUMES = 6
 _GB = 1024**3
+_ABOVE_1 = "The surface of a nucleus of few voxels comes out a little too small, and its sphericity above 1."
 
 
 def plots_of(comparison: dict[str, Any], styles: dict[str, Style]) -> list[Chart]:
@@ -130,8 +131,10 @@ def _boxes(comparison: dict[str, Any], styles: dict[str, Style], key: str, title
         key=lambda row: (volumes.index(row["volume"]), order.index(row["method"])),
     )
     names = [(_stem(comparison, row["volume"]), row["method"]) for row in listed]
-    chart, across, places = row_chart(title, note, names)
     values = [row[key][end] for row in listed for end in ("q05", "q95")]
+    if key == "sphericity" and max(values) > 1:
+        note = f"{note} {_ABOVE_1}"
+    chart, across, places = row_chart(title, note, names)
     x = axis_over(values, *across, logarithmic=min(values) > 0 and max(values) / min(values) > 30)
     frame(chart, x, None, unit)
     for row, y in zip(listed, places, strict=True):

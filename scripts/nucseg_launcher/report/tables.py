@@ -94,7 +94,8 @@ def count(value: float) -> str:
 
 def signed(value: float) -> str:
     """A difference of counts."""
-    return (f"{value:+,.0f}" if float(value).is_integer() else f"{value:+.1f}").replace("-", "−")
+    text = f"{value:+,.0f}" if float(value).is_integer() else f"{value:+.1f}"
+    return text.replace("-", "−") if text.strip("+-0.") else "0"
 
 
 def seconds(value: float) -> str:

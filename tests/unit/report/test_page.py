@@ -51,6 +51,23 @@ def test_a_run_of_one_method_without_ground_truth_has_a_report(tmp_path: Path) -
         assert absent not in text
 
 
+def test_where_nothing_is_done_there_are_no_tables_and_no_pictures(tmp_path: Path) -> None:
+    out = write_example(tmp_path, methods=("broken",))
+    comparison = json.loads(out.comparison.read_text(encoding="utf-8"))
+    for volume in comparison["volumes"]:
+        volume |= {"shape": None, "voxel_size_um": None}
+    comparison["methods"][0]["peak_memory_bytes"] = 500_000_000
+    out.comparison.write_text(json.dumps(comparison), encoding="utf-8")
+
+    page = write_report(out)
+
+    text = words(page)
+    assert "the container needed more memory than there is. Try: --memory 8g" in text
+    for absent in ("Summary", "Pictures", "could not be shown"):
+        assert absent not in text
+    assert "<table" not in page.read_text(encoding="utf-8")
+
+
 def test_the_consensus_has_its_picture_and_its_place_in_the_viewer(example: OutFolder) -> None:
     assert "Consensus" not in words(write_report(example))
     shutil.copytree(example.method("half").labels, example.consensus_labels)

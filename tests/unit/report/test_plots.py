@@ -47,3 +47,15 @@ def test_a_method_has_one_colour_and_its_own_marker(example: OutFolder) -> None:
     for plot in plots:
         assert {mark.style for mark in plot.marks if mark.hint.startswith("half")} <= {drawn["half"]}
     assert len({style.colour for style in drawn.values()}) == len({style.marker for style in drawn.values()}) == 3
+
+
+def test_a_sphericity_above_1_is_explained_where_there_is_one(example: OutFolder) -> None:
+    comparison = read_comparison(example)
+
+    def note() -> str:
+        plots = {plot.title: plot for plot in plots_of(comparison, styles(METHODS))}
+        return plots["Sphericity of the nuclei"].note
+
+    assert "above 1" not in note()
+    comparison["results"][0]["sphericity"]["q95"] = 1.02
+    assert "few voxels" in note()

@@ -3,7 +3,7 @@ import pytest
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.report.charts import Axis
 from nucseg_launcher.report.comparison import read_comparison
-from nucseg_launcher.report.tables import method_table, result_table
+from nucseg_launcher.report.tables import method_table, result_table, signed
 
 
 def test_a_failed_method_has_a_row_with_its_cause(example: OutFolder) -> None:
@@ -12,6 +12,13 @@ def test_a_failed_method_has_a_row_with_its_cause(example: OutFolder) -> None:
     assert rows["broken"].state == "failed"
     assert rows["broken"].cause == "the container needed more memory than there is"
     assert [rows[name].state for name in ("exact", "half")] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (0.0, "0"), (-0.04, "0"), (-6, "−6"), (10, "+10"), (0.25, "+0.2")]
+)
+def test_differences_have_a_sign_and_no_difference_has_none(value: float, text: str) -> None:
+    assert signed(value) == text
 
 
 def test_there_is_a_row_for_every_volume_and_method(example: OutFolder) -> None:
