@@ -14,7 +14,7 @@ import numpy as np
 from nucseg import __version__
 from nucseg.cli import Segment
 from nucseg.environment import peak_memory_mib, pick_device, reset_peak_memory, versions
-from nucseg.errors import FAILED_IMAGE, NucsegError
+from nucseg.errors import FAILED_IMAGE, NucsegError, about
 from nucseg.failures import explain
 from nucseg.folders import (
     check_apart,
@@ -292,7 +292,7 @@ class Batch:
     def _tell(self, image: Path, problem: NucsegError) -> None:
         self.problems.append((image.name, problem))
         if len(self.images) > 1:
-            say(f"error: {image.name}: {problem}")
+            say(f"error: {about(image.name, problem)}")
 
     def summary(self) -> int:
         """Say how it went, each failure with cause and hint; the exit code."""
@@ -302,7 +302,7 @@ class Batch:
         incomplete = len(self.problems) - failed
         parts += [f"{incomplete} result{'s' * (incomplete != 1)} missing beside the labels"] * bool(incomplete)
         for name, problem in self.problems:
-            say(f"error: {name}: {problem}")
+            say(f"error: {about(name, problem)}")
         # BIOMERO stumbles over a log whose last lines hold no percentage.
         say(f"100% of {len(self.images)} image{'s' * (len(self.images) != 1)}: {', '.join(parts)}")
         if self.unrecorded:

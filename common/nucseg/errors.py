@@ -28,3 +28,14 @@ class NucsegError(Exception):
 
     def __str__(self) -> str:
         return f"{self.cause}. Try: {self.hint}" if self.hint else self.cause
+
+
+def about(name: str, text: object) -> str:
+    """A text with what it is about in front, once.
+
+    Examples
+    --------
+    >>> about("a.tif", "it is empty"), about("a.tif", "a.tif is empty")
+    ('a.tif: it is empty', 'a.tif is empty')
+    """
+    return str(text) if str(text).startswith(f"{name} ") else f"{name}: {text}"

@@ -44,11 +44,14 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 class LogLines(logging.Handler):
-    """Says what loggers say (a warning about an image, mostly), so that their lines are as harmless as ours."""
+    """Says what loggers say (a warning about an image, mostly), so that their lines are as harmless as ours.
+
+    What they call an error, ours may be about too, or no image fails by it: ``error:`` is for those that fail.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        say(f"{record.levelname.lower()}: {record.getMessage()}")
+        say(f"warning: {record.getMessage()}")
 
 
 def duration(seconds: float) -> str:

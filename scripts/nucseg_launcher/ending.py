@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nucseg.errors import FAILED_IMAGE, NucsegError
+from nucseg.errors import FAILED_IMAGE, NucsegError, about
 from nucseg.progress import duration, say
 from nucseg.record import DONE, FAILED
 from nucseg_launcher.box import show_failure
@@ -75,7 +75,7 @@ def _tell_failure(folder: MethodFolder, status: dict[str, Any], failure: NucsegE
     details = []
     for image in failed:
         remedy = f" (try: {image['hint']})" if image.get("hint") else ""
-        details.append(f"{image['file']}: {image['cause']}{remedy}")
+        details.append(f"{about(image['file'], image['cause'])}{remedy}")
     details += [f"{image['file']}: {problem}" for image in _faulty(images) for problem in image["problems"]]
     if len(details) > _MOST_SHOWN:
         details[_MOST_SHOWN:] = [f"and {len(details) - _MOST_SHOWN} more; {folder.status} lists them"]

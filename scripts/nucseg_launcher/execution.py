@@ -64,6 +64,7 @@ class Recorder:
         self._display = display
         self._out_lines, self._err_lines = LineSplitter(self._show_out), LineSplitter(self._show_err)
         self._errors: list[str] = []
+        self._told: set[str] = set()
         self._tail = b""
         self.peak: int | None = None
         self.peak_gpu: int | None = None
@@ -107,16 +108,21 @@ class Recorder:
         return "\n".join([*self._errors, self._tail.decode("utf-8", "replace")])
 
     def _show_out(self, line: str) -> None:
-        self._note(line)
-        self._display.out(line)
+        if self._is_new(line):
+            self._display.out(line)
 
     def _show_err(self, line: str) -> None:
-        self._note(line)
-        self._display.err(line)
+        if self._is_new(line):
+            self._display.err(line)
 
-    def _note(self, line: str) -> None:
-        if is_error_line(line) and len(self._errors) < _MOST_ERRORS:
-            self._errors.append(line)
+    def _is_new(self, line: str) -> bool:
+        """Note an error; the methods tell each a second time at their end, for those who read only that."""
+        if not is_error_line(line) or len(self._errors) >= _MOST_ERRORS:
+            return True
+        is_new = line not in self._told
+        self._told.add(line)
+        self._errors.append(line)
+        return is_new
 
 
 def _write(file: IO[AnyStr], data: AnyStr) -> None:

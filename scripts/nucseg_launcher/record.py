@@ -58,7 +58,7 @@ def image_entries(folder: MethodFolder, images: Iterable[str], errors: str) -> l
     entries = []
     for name in images:
         entry = recorded.get(name) or {"file": name, "status": NOT_DONE}
-        told = [(cause, hint) for cause, hint in said if cause.startswith(f"{name}: ")]
+        told = [(cause, hint) for cause, hint in said if cause.startswith((f"{name}: ", f"{name} "))]
         if name not in recorded and told:
             cause, hint = told[-1]
             entry |= {"status": FAILED, "cause": cause.removeprefix(f"{name}: "), "hint": hint}

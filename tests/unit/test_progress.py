@@ -1,11 +1,12 @@
 """Progress lines: always a percentage, never too many, nothing that BIOMERO would misread."""
 
 import io
+import logging
 import re
 
 import pytest
 
-from nucseg.progress import Progress, duration, printable, say
+from nucseg.progress import LogLines, Progress, duration, printable, say
 
 # What BIOMERO greps for, in its own words.
 PERCENT = re.compile(r"\d+%")
@@ -100,6 +101,15 @@ def test_names_cannot_forge_lines():
     assert not DATA_LINE.search(text)
     assert "\x1b" not in text
     text.encode()
+
+
+def test_only_our_own_errors_are_called_so(capsys):
+    logger = logging.getLogger("tifffile of a test")
+    logger.addHandler(LogLines(logging.WARNING))
+    logger.propagate = False
+    logger.error("invalid page offset")
+    logger.info("nothing to tell")
+    assert capsys.readouterr().out == "warning: invalid page offset\n"
 
 
 def test_a_log_that_breaks_does_not_end_the_run(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nucseg.errors import FAILED_IMAGE, USAGE, NucsegError
+from nucseg.errors import FAILED_IMAGE, USAGE, NucsegError, about
 from nucseg.progress import say
 from nucseg.record import DONE, FAILED
 from nucseg_launcher.layout import OutFolder
@@ -92,7 +92,7 @@ def _tell_failures(out: OutFolder, method: str, images: Sequence["ImageState"]) 
     for image in failed[:_MOST_SHOWN]:
         log = image.task and out.method(method).task_file(*image.task, ".err")
         where = f" (log: {log})" if log and log.exists() else ""
-        say(f"  {image.name}: {image.entry['cause']}{where}")
+        say(f"  {about(image.name, image.entry['cause'])}{where}")
     if len(failed) > _MOST_SHOWN:
         say(f"  and {len(failed) - _MOST_SHOWN} more")
     for hint in dict.fromkeys(image.entry["hint"] for image in failed if image.entry.get("hint")):

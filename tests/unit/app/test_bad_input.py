@@ -27,7 +27,7 @@ def test_one_bad_image_does_not_stop_the_others(folders, capsys):
     assert "0 text.tif" in entry["cause"]
     assert entry["hint"]
     last = capsys.readouterr().out.splitlines()[-2:]
-    assert last[0].startswith("error: 0 text.tif: ")
+    assert last[0].startswith("error: 0 text.tif is ")
     assert last[1] == "100% of 3 images: 2 done, 1 failed"
 
 

@@ -197,10 +197,18 @@ def test_failed_images_are_listed_with_their_causes_and_the_others_are_done(one_
     assert "1 of 3 images done" in done.stdout
     box = done.stderr[done.stderr.index("╭") :]
     assert "2 images could not be segmented" in box
-    assert "b [1].tif: " in box
+    assert "b [1].tif is not a TIFF file" in box
     assert "crash.tif: unexpected error: ValueError: a bug" in box
     assert str(out / "methods/threshold/stdout.log") in box
     assert {path.name for path in (out / "methods/threshold/labels").glob("*.tif")} == {"a.tif"}
+
+
+def test_each_failure_is_told_once_before_the_box(one_bad):
+    out, done = one_bad
+    lines = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert [line.split(": ")[1].split(" holds")[0].split(" is ")[0] for line in lines] == ["b [1].tif", "crash.tif"]
+    # In the log they stand once more at its end, for those who read only that.
+    assert all((out / "methods/threshold/stdout.log").read_text().count(line) == 2 for line in lines)
 
 
 def test_failed_images_are_rows_of_the_summary(one_bad):
@@ -218,7 +226,8 @@ def test_when_no_image_can_be_done_the_causes_are_told_all_the_same(nucseg, tmp_
     rows = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert rows[0]["status"] == "failed"
     assert rows[0]["cause"]
-    assert f"a.tif: {rows[0]['cause']}" in done.stderr
+    assert rows[0]["cause"].startswith("a.tif is not a TIFF file")
+    assert done.stderr.count(rows[0]["cause"]) == 1
 
 
 def test_a_folder_that_is_no_model_ends_with_the_method_s_own_words(nucseg, two_images, tmp_path):
