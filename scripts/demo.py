@@ -41,20 +41,19 @@ def write_demo_volumes(images: Path, labels: Path) -> None:
     write_labels(labels / "simulated_tissue.tif", truth, volume.voxel_size)
 
 
-def choose_engine() -> str:
-    """Docker where it answers and has the image or can build it; else a plain process."""
+def engine_words() -> list[str]:
+    """Docker where it answers and has the image or can build it; where it doesn't, what `nucseg run` takes."""
     try:
         client = connect()
-    except NucsegError as error:
-        print(f"The demo runs as a plain process (--engine process): {error.cause}.")
-        return "process"
+    except NucsegError:
+        return []
     code = 0 if client.images.list(get_method(METHOD).image) else nucseg(["build", METHOD])
     if is_interruption(code):
         sys.exit(code)
     if code == 0:
-        return "docker"
-    print("The demo runs as a plain process (--engine process): the image could not be built.")
-    return "process"
+        return ["--engine", "docker"]
+    print("Running without a container, as a plain process (--engine process): the image could not be built.")
+    return ["--engine", "process"]
 
 
 def main() -> int:
@@ -65,7 +64,7 @@ def main() -> int:
     shutil.rmtree(out, ignore_errors=True)
     print("celegans.tif is one of the volumes that the models were trained on, so its scores say little; the cards of")
     print("the methods have those of real volumes that no model has seen. simulated_tissue.tif is unseen, too.")
-    return nucseg(["run", METHOD, str(images), str(out), "--gt", str(truth), "--engine", choose_engine()])
+    return nucseg(["run", METHOD, str(images), str(out), "--gt", str(truth), *engine_words()])
 
 
 if __name__ == "__main__":

@@ -80,7 +80,10 @@ def _cuda_obstacle() -> tuple[str, str] | None:
     import torch
 
     if torch.version.cuda is None:
-        return "this is the CPU build of torch", "use the CUDA variant of the image"
+        return (
+            "this is the CPU build of torch",
+            "take the image's CUDA variant, or outside of containers a torch for CUDA",
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

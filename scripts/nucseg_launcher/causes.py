@@ -84,7 +84,7 @@ _DOCKER_ERRORS: list[tuple[str, str, str]] = [
     ),
     (
         r"No such file or directory|Connection (refused|aborted)|Errno 111|Cannot connect to the Docker",
-        "no container engine answers",
+        "Docker does not answer",
         "start Docker (sudo systemctl start docker, or open Docker Desktop)",
     ),
     (

@@ -15,7 +15,7 @@ def examine(disk: Path) -> Iterator[Finding]:
     Parameters
     ----------
     disk : pathlib.Path
-        Where results will go; need not exist.
+        Where results will go.
     """
     yield machine.check_python()
     yield machine.check_cores()
@@ -34,7 +34,7 @@ def _examine_engine(methods: list[MethodEntry], gpus: list[str]) -> Iterator[Fin
     try:
         yield from _examine_docker(methods, gpus)
     except NucsegError as error:
-        yield engine.no_engine(error, programs.working())
+        yield engine.no_docker(error, methods)
 
 
 def _examine_docker(methods: list[MethodEntry], gpus: list[str]) -> Iterator[Finding]:

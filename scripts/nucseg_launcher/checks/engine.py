@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nucseg_launcher.catalogue import MethodEntry, find_root
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.checks.machine import GB, disk_finding
+from nucseg_launcher.engines import without_docker
 from nucseg_launcher.engines.docker_client import container_user, find_image, has_nvidia_runtime
 from nucseg_launcher.units import size_text
 
@@ -19,16 +20,25 @@ if TYPE_CHECKING:
 
 VARIANT_LABEL = "org.nucseg.variant"
 
+_HOW = {"podman": "Podman", "apptainer": "Apptainer", "process": "a plain process (--engine process)"}
+
 OLDEST_ENGINE = (20, 10)
 """First version whose API and BuildKit the project is tested with."""
 
 
-def no_engine(error: NucsegError, others: list[str]) -> Finding:
-    """Docker does not answer, or doesn't let this user in; `others` are engines that can be used instead."""
-    if others:
-        return Finding("warning", "engine", f"{error.cause}; nucseg run --engine {others[0]} does without", error.hint)
-    also = "" if find_root() is None else " (nucseg run works without containers, with --engine process)"
-    return Finding("error", "engine", error.cause + also, error.hint)
+def no_docker(error: NucsegError, methods: list[MethodEntry]) -> Finding:
+    """Docker does not answer, or doesn't let this user in: which engines `nucseg run` takes then."""
+    taken: dict[str, list[str]] = {}
+    for method in methods:
+        taken.setdefault(without_docker([method]), []).append(method.name)
+    if find_root() is None:
+        taken.pop("process", None)
+    words = [
+        f"{_HOW[name]} for {'all methods' if names == [m.name for m in methods] else ', '.join(names)}"
+        for name, names in taken.items()
+    ]
+    message = f"{error.cause}; nucseg run takes {' and '.join(words)}" if words else error.cause
+    return Finding("warning" if taken.keys() - {"process"} else "error", "Docker", message, error.hint)
 
 
 def check_version(info: dict[str, Any]) -> Finding:
@@ -37,8 +47,8 @@ def check_version(info: dict[str, Any]) -> Finding:
     message = f"Docker {version} on {info.get('OperatingSystem', 'an unknown system')}"
     numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
     if len(numbers) == 2 and tuple(numbers) < OLDEST_ENGINE:
-        return Finding("warning", "engine", f"{message}, older than 20.10", "update it")
-    return Finding("ok", "engine", message)
+        return Finding("warning", "Docker", f"{message}, older than 20.10", "update it")
+    return Finding("ok", "Docker", message)
 
 
 def check_owner(info: dict[str, Any]) -> Finding:

@@ -37,8 +37,9 @@ def check_memory() -> Finding:
 
 def check_disk(folder: Path) -> Finding:
     """Free space where results will go."""
-    place = folder.absolute()
-    place = next(path for path in (place, *place.parents) if path.exists())
+    place = folder.expanduser().absolute()
+    if not place.is_dir():
+        return Finding("error", "disk", f"there is no folder {place}", "make it, or name another one")
     return disk_finding("disk", place)
 
 

@@ -62,6 +62,21 @@ def input_images(path: Path) -> tuple[Path, tuple[str, ...]]:
     return folder, (path.name,)
 
 
+def output_folder(path: Path) -> Path:
+    """The absolute path of a folder that is there or can be made.
+
+    Raises
+    ------
+    NucsegError
+        USAGE, where a file is in the way.
+    """
+    path = path.expanduser().resolve()
+    for place in (path, *path.parents):
+        if place.is_file():
+            raise NucsegError(f"the output folder cannot be {path}: {place} is a file", "name a folder", USAGE)
+    return path
+
+
 def check_names(paths: Iterable[Path | None]) -> None:
     """Refuse paths that no record can hold.
 

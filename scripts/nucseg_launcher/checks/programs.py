@@ -14,11 +14,6 @@ from nucseg_launcher.engines.sif import sif_folder, sif_name
 from nucseg_launcher.units import count_text
 
 
-def working() -> list[str]:
-    """Names of those that can be used here, as ``--engine`` takes them."""
-    return [engine.name for engine in (PodmanEngine(), ApptainerEngine()) if _reason_against(engine) is None]
-
-
 def _reason_against(engine: PodmanEngine | ApptainerEngine) -> NucsegError | None:
     try:
         engine.connect()

@@ -39,7 +39,7 @@ def execute(args: argparse.Namespace) -> int:
         raise NucsegError(f"{program} is missing", "set NUCSEG_ROOT to a complete nucseg repository", ENVIRONMENT)
     variant = args.variant
     if variant == "auto":
-        client = docker_client.connect()
+        client = docker_client.required()
         variant = "cuda" if docker_client.can_give_gpu(client, docker_client.info_of(client)) else "auto"
     process = subprocess.Popen([sys.executable, str(program), "--variant", variant, *methods])
     try:

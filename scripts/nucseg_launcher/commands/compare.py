@@ -61,7 +61,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run what is missing, compare, and say where the report is."""
-    from nucseg_launcher.checks.preflight import check_names, existing_folder
+    from nucseg_launcher.checks.preflight import check_names, existing_folder, output_folder
     from nucseg_launcher.comparison.overview import write_overview
     from nucseg_launcher.slurm.collect import collect_all
 
@@ -71,7 +71,7 @@ def execute(args: argparse.Namespace) -> int:
             "nucseg compare stardist3d,unet3d IN OUT",
             USAGE,
         )
-    out = OutFolder(Path(args.words[-1]).expanduser().resolve())
+    out = OutFolder(output_folder(Path(args.words[-1])))
     also = _folders(args.also)
     gt_dir = existing_folder("the ground truth folder", args.gt) if args.gt else None
     check_names((gt_dir, *also.values()))

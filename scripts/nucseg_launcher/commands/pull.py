@@ -28,7 +28,7 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.engines import docker_client
 
     methods = [get_method(name) for name in args.methods]
-    client = docker_client.connect()
+    client = docker_client.required()
     for method in methods:
         repository, _, tag = method.image.rpartition(":")
         print(f"downloading {method.image}", flush=True)

@@ -43,12 +43,13 @@ def add_parser(commands: Any) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Run each recorded method and compare label images by their hashes."""
     from nucseg.record import read_json
+    from nucseg_launcher.checks.preflight import output_folder
     from nucseg_launcher.comparison.overview import write_overview
 
     methods = read_json(args.record).get("methods")
     if not isinstance(methods, dict) or not methods:
         raise NucsegError(f"{args.record} is not the record of a run", "OUT/run.json of `nucseg run`", USAGE)
-    out = OutFolder(args.output.expanduser().resolve())
+    out = OutFolder(output_folder(args.output))
     for facts in methods.values():
         _check_images(Path(facts["input"]), facts["images"])
     codes = []

@@ -113,7 +113,7 @@ def execute(args: argparse.Namespace) -> int:
         method=method,
         in_dir=in_dir,
         only=only,
-        out=OutFolder(args.output.expanduser().resolve()),
+        out=OutFolder(preflight.output_folder(args.output)),
         gt_dir=preflight.existing_folder("the ground truth folder", args.gt) if args.gt else None,
         model=model,
         settings=settings,

@@ -6,6 +6,7 @@ from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.progress import say
+from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.units import count_text
 
 DESCRIPTION = """\
@@ -77,6 +78,10 @@ def _pairs(pred: Path, gt: Path) -> list[tuple[Path, Path]]:
             raise NucsegError(f"{path} does not exist", f"check the spelling; its full path: {path.absolute()}", USAGE)
     if pred.is_file() or gt.is_file():
         raise NucsegError("PRED and GT must both be files, or both be folders", "name two of a kind", USAGE)
+    methods = OutFolder(pred).methods()
+    if methods:
+        labels = [f"nucseg score {OutFolder(pred).method(name).labels} {gt}" for name in methods]
+        raise NucsegError(f"{pred} holds the results of a run, not label images", " or ".join(labels), USAGE)
     images, _ = find_images(existing_folder("the folder of label images", pred))
     truths = find_ground_truth(existing_folder("the ground truth folder", gt), images)
     for image in images:

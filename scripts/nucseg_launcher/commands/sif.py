@@ -90,7 +90,7 @@ def _source(method: MethodEntry, archive: Path | None, folder: Path) -> Iterator
 
     path = part_path(folder / f"{method.name}.tar")
     try:
-        image = docker_client.find_image(docker_client.connect(), method.image)
+        image = docker_client.find_image(docker_client.required(), method.image)
         if image is None:
             remedy = (
                 f"nucseg build {method.name} makes it here; or --from an archive that `docker save` wrote elsewhere"

@@ -90,7 +90,7 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher import launch
     from nucseg_launcher.catalogue import get_methods
     from nucseg_launcher.checks.links import outside_links
-    from nucseg_launcher.checks.preflight import existing_folder, input_images
+    from nucseg_launcher.checks.preflight import existing_folder, input_images, output_folder
     from nucseg_launcher.segmentation import Order, draft
     from nucseg_launcher.settings import check_settings, check_weights, choose_model, settings_of_methods
     from nucseg_launcher.slurm.script import Wishes
@@ -100,7 +100,7 @@ def execute(args: argparse.Namespace) -> int:
     settings = settings_of_methods(args.settings, methods)
     in_dir, only = input_images(args.input)
     gt_dir = existing_folder("the ground truth folder", args.gt) if args.gt else None
-    out = OutFolder(args.output.expanduser().resolve())
+    out = OutFolder(output_folder(args.output))
     wishes = Wishes(
         time=args.time,
         memory=args.mem,

@@ -68,7 +68,7 @@ def execute(args: argparse.Namespace) -> int:
     check_settings_of_training(method, settings)
     memory = parse_memory(args.memory) if args.memory else None
     in_dir, gt_dir, validation = _folders(args)
-    folder = MethodFolder(args.output.expanduser().resolve())
+    folder = MethodFolder(preflight.output_folder(args.output))
     check_apart((in_dir, gt_dir, model, *(validation or ())), (folder.path,))
     preflight.check_names((in_dir, gt_dir, model, folder.path, *(validation or ())))
     for images, labels in ((in_dir, gt_dir), *([validation] if validation else [])):
@@ -120,9 +120,11 @@ def _folders(args: argparse.Namespace) -> tuple[Path, Path, tuple[Path, Path] | 
         images, labels = data, existing_folder("the folder of labels", args.gt)
     else:
         images, labels = data / "images", data / "labels"
-        if not images.is_dir() or not labels.is_dir():
-            hint = f"make {images} and {labels}, or name the folder of labels: --gt LABELS"
-            raise NucsegError(f"{data} holds no folders images and labels", hint, USAGE)
+        missing = [folder for folder in (images, labels) if not folder.is_dir()]
+        if missing:
+            hint = f"make {' and '.join(map(str, missing))}, or name the folder of labels: --gt LABELS"
+            what = " and ".join(folder.name for folder in missing)
+            raise NucsegError(f"{data} holds no folder{'s' * (len(missing) > 1)} {what}", hint, USAGE)
         if given is None and (data / "val_images").is_dir():
             given = (data / "val_images", data / "val_labels")
     if given is None:

@@ -1,6 +1,8 @@
 """``nucseg view``: an image and the labels of every method, in napari."""
 
 import argparse
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ DESCRIPTION = """\
 Open an image of a run in napari, with the labels of every method, and the ground truth and the consensus if there are
 any.
 
-napari is not part of nucseg: pip install "napari[all]"."""
+napari is not part of nucseg; where it is missing, the command says how to install it."""
 
 EXAMPLES = """\
 example:
@@ -66,7 +68,8 @@ def execute(args: argparse.Namespace) -> int:
         import napari
     except ImportError as error:
         cause = f"napari is not installed here ({error})"
-        raise NucsegError(cause, 'pip install "napari[all]"', ENVIRONMENT) from None
+        # Another Python's pip would put it where this one doesn't look.
+        raise NucsegError(cause, f'{shlex.quote(sys.executable)} -m pip install "napari[all]"', ENVIRONMENT) from None
     show(napari.Viewer(title=f"nucseg: {folder.name}"), layers)
     napari.run()
     return 0

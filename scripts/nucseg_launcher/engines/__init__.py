@@ -60,8 +60,14 @@ def choose_engine(name: str | None, methods: Sequence[MethodEntry]) -> tuple[Eng
         reason = error.cause
     else:
         return docker, ""
-    for other in ("podman", "apptainer"):
-        engine = ENGINES[other]()
-        if all(engine.has_image(method) for method in methods):
-            return engine, f"Running with --engine {other}: {reason}."
-    return ENGINES["process"](), f"Running without a container, as a plain process (--engine process): {reason}."
+    other = without_docker(methods)
+    how = (
+        "without a container, as a plain process (--engine process)" if other == "process" else f"with --engine {other}"
+    )
+    return ENGINES[other](), f"Running {how}: {reason}."
+
+
+def without_docker(methods: Sequence[MethodEntry]) -> str:
+    """The engine to take where Docker doesn't answer: the first that has the methods' images."""
+    others = ("podman", "apptainer", "process")
+    return next(name for name in others if all(ENGINES[name]().has_image(method) for method in methods))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from nucseg.errors import NucsegError
+from nucseg_launcher.catalogue import find_root
 from nucseg_launcher.causes import explain_engine_error
 from nucseg_launcher.engines.runspec import caller
 from nucseg_launcher.gpu import host_gpus
@@ -33,6 +35,15 @@ def connect() -> DockerClient:
         client = docker.from_env(timeout=CONNECT_SECONDS, version="auto")
         client.ping()
     return client
+
+
+def required() -> DockerClient:
+    """`connect`, for what only Docker can do and nobody needs who segments without containers."""
+    try:
+        return connect()
+    except NucsegError as error:
+        instead = "; or segment without an image: nucseg run METHOD IN OUT --engine process" if find_root() else ""
+        raise NucsegError(error.cause, error.hint + instead, error.exit_code) from error
 
 
 @contextmanager

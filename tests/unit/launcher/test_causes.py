@@ -51,8 +51,12 @@ def test_a_good_end_has_no_cause():
 @pytest.mark.parametrize(
     ("text", "cause", "hint"),
     [
-        ("('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))", "no container engine", "start"),
-        ("[Errno 111] Connection refused", "no container engine answers", "Docker Desktop"),
+        (
+            "('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))",
+            "Docker does not answer",
+            "start",
+        ),
+        ("[Errno 111] Connection refused", "Docker does not answer", "Docker Desktop"),
         ("('Connection aborted.', PermissionError(13, 'Permission denied'))", "does not let this user in", "usermod"),
         ('could not select device driver "" with capabilities: [[gpu]]', "cannot give a GPU", "toolkit"),
         ("nvidia-container-cli: initialization error: load library failed", "failed to hand in the GPU", "toolkit"),

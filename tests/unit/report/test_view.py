@@ -51,4 +51,4 @@ def test_without_napari_the_command_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "napari", None)
 
     assert main(["view", str(example.path / "first.tif")]) == 3
-    assert 'pip install "napari[all]"' in capsys.readouterr().err
+    assert f'{sys.executable} -m pip install "napari[all]"' in capsys.readouterr().err
