@@ -90,7 +90,7 @@ def summary_rows(out: OutFolder, current: dict[str, Any]) -> list[dict[str, Any]
 def _row(method: str, entry: dict[str, Any]) -> dict[str, Any]:
     row = {"method": method, "image": entry["file"]}
     row |= {key: entry.get(key) for key in ("status", "nuclei", "seconds")}
-    row |= {key: entry[key] for key in ("scores", "problems", "cause", "hint") if entry.get(key)}
+    row |= {key: entry[key] for key in ("voxel_size_um", "scores", "problems", "cause", "hint") if entry.get(key)}
     return row
 
 
@@ -111,8 +111,10 @@ def table_text(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its scores as columns: all of them at the first threshold, F1 at the others."""
+    """A row with its voxel size and its scores as columns: all of them at the first threshold, F1 at the others."""
     flat = {key: row.get(key) for key in _COLUMNS}
+    if row.get("voxel_size_um"):
+        flat |= {f"voxel_size_{axis}_um": size for axis, size in zip("zyx", row["voxel_size_um"], strict=True)}
     for number, score in enumerate(row.get("scores") or []):
         names = ("precision", "recall", "f1", "mean_matched_iou") if number == 0 else ("f1",)
         flat |= {f"{name}_at_{score['threshold']:g}": score.get(name) for name in names}

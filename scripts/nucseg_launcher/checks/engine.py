@@ -35,7 +35,7 @@ def no_docker(error: NucsegError, methods: list[MethodEntry]) -> Finding:
         taken.pop("process", None)
     words = [
         f"{_HOW[name]} for {'all methods' if names == [m.name for m in methods] else ', '.join(names)}"
-        for name, names in taken.items()
+        for name, names in sorted(taken.items(), key=lambda item: list(_HOW).index(item[0]))
     ]
     message = f"{error.cause}; nucseg run takes {' and '.join(words)}" if words else error.cause
     return Finding("warning" if taken.keys() - {"process"} else "error", "Docker", message, error.hint)

@@ -147,9 +147,22 @@ def _train(engine: Any, job: Any) -> int:
         record.write_json(
             job.folder.status, {**status, **launch.facts_of(job, status, identity), "host": record.host()}
         )
+        _name_model(job)
         if result.failure:
             title = f"training {job.method.name}: {status['status']}"
             show_failure(title, result.failure.cause, result.failure.hint, job.folder.stderr)
         else:
             say(f"\n{job.method.name}: trained in {duration(result.seconds)}\n  model  {job.folder.model}")
     return result.exit_code
+
+
+def _name_model(job: Any) -> None:
+    """Call a model after OUT: methods call it after its folder, whose name is always the same."""
+    from nucseg.models import DESCRIPTION
+    from nucseg.record import read_json
+    from nucseg_launcher.record import write_json
+
+    path = job.folder.model / DESCRIPTION
+    described = read_json(path)
+    if described.get("name") == job.folder.model.name:
+        write_json(path, {**described, "name": job.folder.path.name})

@@ -385,7 +385,7 @@ def test_train_and_use_the_model(folders, tmp_path, capsys):
     assert app.main(words) == 0
     assert names(tmp_path / "model") == ["model.json", "weights.safetensors"]
     assert run(folders, "--model", f"{tmp_path}/model") == 0
-    assert record(folders[1])["model"]["name"] == "trained"
+    assert record(folders[1])["model"]["name"] == "model"
     assert app.main([*words, "--largest=0"]) == 2
     assert app.main([*words[:-2], str(folders[0])]) == 2
 

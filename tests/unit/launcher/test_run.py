@@ -64,6 +64,7 @@ def test_the_summary_has_a_row_per_image_with_its_scores(finished, two_images):
     assert [row["nuclei"] for row in rows] == ["2", "3"]
     assert {row["status"] for row in rows} == {"done"}
     assert {row["f1_at_0.5"] for row in rows} == {"1"}
+    assert {row[f"voxel_size_{axis}_um"] for row in rows for axis in "zyx"} == {"0.5"}
     assert all(float(row["seconds"]) >= 0 for row in rows)
     content = json.loads((finished.out / "summary.json").read_text())
     assert content[0]["scores"][0]["f1"] == 1

@@ -88,7 +88,7 @@ class ThresholdMethod:
             found = [match(pair.labels, label)[0].f1 for pair, label in zip(job.pairs, labels, strict=True)]
             scores[float(sigma)] = sum(found) / len(found)
         best = max(scores, key=lambda sigma: scores[sigma])
-        info = {"name": "trained", "method": self.name, "config": {}, "accuracy": scores[best]}
+        info = {"name": job.folder.name, "method": self.name, "config": {}, "accuracy": scores[best]}
         write_model(job.folder, info, {"sigma": np.float32(best)})
 
 
