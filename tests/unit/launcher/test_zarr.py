@@ -48,3 +48,11 @@ def test_the_images_go_into_a_crate(compared, nucseg, tmp_path):
     with zipfile.ZipFile(tmp_path / "results.zip") as archive:
         names = set(archive.namelist())
     assert {"images/a.lif [1].zarr/0/0.0.0", "images/b.ome.zarr/0/c/0/0/0"} <= names
+
+
+def test_one_image_is_a_folder_too(compared, nucseg, tmp_path):
+    folder, _ = compared
+    done = nucseg("run", "threshold", f"{folder / 'in' / 'b.ome.zarr'}/", tmp_path / "out", *HERE)
+    assert done.returncode == 0, done.stderr
+    labels = tmp_path / "out" / "methods" / "threshold" / "labels"
+    assert [path.name for path in list_images(labels)] == ["b.ome.tif"]
