@@ -67,7 +67,7 @@ class Finished:
 
     def error_about(self, name: str) -> str:
         """The one message about an image that failed, cause and remedy: said at once, and again at the end."""
-        lines = {line for line in self.out.splitlines() if line.startswith(f"error: {name}: ")}
+        lines = {line for line in self.out.splitlines() if line.startswith((f"error: {name}: ", f"error: {name} "))}
         assert len(lines) == 1, f"{len(lines)} errors about {name!r} in:\n{self.out}{self.err}"
         line = lines.pop()
         assert ". Try: " in line
