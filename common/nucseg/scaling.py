@@ -194,7 +194,9 @@ def fit_view(
 
 
 def check_scale(view: View, declared: Mapping[str, Any], diameter: float) -> None:
-    """Refuse a scale that can only come from a wrong unit: of nuclei larger than the volume, or of days of work.
+    """Refuse a scale that can only come from a wrong unit, and would take days and all memory.
+
+    Nuclei larger than the volume cost nothing, and are only told.
 
     Parameters
     ----------
@@ -209,14 +211,13 @@ def check_scale(view: View, declared: Mapping[str, Any], diameter: float) -> Non
     NucsegError
     """
     volume, wanted = view.volume, declared.get("nucleus_diameter_voxels", USUAL_DIAMETER)
+    unit = "µm" if volume.voxel_size else "voxels"
     if diameter and "nucleus_diameter_voxels" in declared and max(view.shape) < wanted / 2:
-        raise NucsegError(
-            f"nuclei of {diameter:g} {'µm' if volume.voxel_size else 'voxels'} are larger than the volume", UNITS
-        )
+        say(f"warning: nuclei of {diameter:g} {unit} are larger than {volume.source.name}: {UNITS}")
     if wanted**3 / prod(view.zoom) >= LEAST_NUCLEUS:
         return
     size = " x ".join(f"{edge:g}" for edge in volume.voxel_size) + " µm" if volume.voxel_size else "unknown size"
-    given = f" and nuclei of {diameter:g} {'µm' if volume.voxel_size else 'voxels'}" if diameter else ""
+    given = f" and nuclei of {diameter:g} {unit}" if diameter else ""
     raise NucsegError(
         f"with voxels of {size} (ZYX){given}, the model would have to see {prod(view.zoom):,.0f} voxels for each one",
         UNITS,

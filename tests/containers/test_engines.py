@@ -110,7 +110,9 @@ def test_an_interrupted_run_leaves_nothing(nucseg, image, images, tmp_path):
 
 def test_an_absent_image_is_3_with_a_remedy(image, images, tmp_path):
     bare = Launcher(ROOT, {"NUCSEG_SIF_DIR": str(tmp_path / "sif")})
-    done = bare("run", "cellpose_sam", images, tmp_path / "out", "--engine", image.runtime)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    done = bare("run", "cellpose_sam", images, tmp_path / "out", "--engine", image.runtime, "--model", weights)
     assert done.returncode == 3
     assert ("podman load" if image.runtime == "podman" else "nucseg sif cellpose_sam") in done.stderr
     assert not (tmp_path / "out").exists()

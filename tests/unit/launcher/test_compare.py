@@ -126,7 +126,7 @@ def test_a_method_that_cannot_run_is_in_the_comparison(nucseg, two_images, other
     content = check(out / "comparison.json", "comparison.schema.json")
     failed = next(method for method in content["methods"] if method["name"] == "threshold")
     assert failed["status"] == "failed"
-    assert "no container engine" in failed["cause"]
+    assert "Docker does not answer" in failed["cause"]
     assert {r["status"] for r in content["results"] if r["method"] == "threshold"} == {"not done"}
     assert list(content["agreement"]["matrix"]) == ["right", "misses"]
     assert content["agreement"]["recommendation"] is None
