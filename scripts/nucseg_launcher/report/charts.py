@@ -74,6 +74,8 @@ class Axis:
     start, stop : float
         Places of the ends.
     logarithmic : bool
+    whole : bool
+        Of counts, which have no fractions.
     """
 
     low: float
@@ -81,6 +83,7 @@ class Axis:
     start: float
     stop: float
     logarithmic: bool = False
+    whole: bool = False
 
     def at(self, value: float) -> float:
         """The place of a value."""
@@ -95,9 +98,10 @@ class Axis:
             steps = (1, 2, 5) if self.high / self.low < 300 else (1,)
             values = [step * 10.0**power for power in powers for step in steps]
         else:
-            rough = (self.high - self.low) / 5
+            rough = max((self.high - self.low) / 5, 1.0 if self.whole else 0.0)
             power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-            step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= rough * 0.999)
+            round_ones = (1, 2, 5, 10) if self.whole else (1, 2, 2.5, 5, 10)
+            step = next(s * power for s in round_ones if s * power >= rough * 0.999)
             values = [
                 n * step for n in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
             ]
@@ -108,15 +112,21 @@ class Axis:
 
 
 def axis_over(
-    values: Iterable[float], start: float, stop: float, *, zero: bool = False, logarithmic: bool = False
+    values: Iterable[float],
+    start: float,
+    stop: float,
+    *,
+    zero: bool = False,
+    logarithmic: bool = False,
+    whole: bool = False,
 ) -> Axis:
-    """An axis that holds all values with some room at its ends; `zero` makes it begin there."""
+    """An axis that holds all values with some room at its ends; `zero` makes it begin there; `whole`: see `Axis`."""
     values = list(values)
     low, high = min(values), max(values)
     if logarithmic:
         return Axis(max(low, 1e-9) / 1.3, max(high, 1e-9) * 1.3, start, stop, True)
     margin = 0.06 * ((high - (0 if zero else low)) or abs(high) or 1)
-    return Axis(0 if zero else low - margin, high + margin, start, stop)
+    return Axis(0 if zero else low - margin, high + margin, start, stop, whole=whole)
 
 
 def frame(chart: Chart, x: Axis, y: Axis | None, x_name: str, y_name: str = "") -> None:

@@ -96,7 +96,7 @@ def _counts(comparison: dict[str, Any], styles: dict[str, Style]) -> Chart | Non
     height = max(22.0, spread * len(styles) + 8)
     rows_of = [("", _stem(comparison, name)) for name in volumes]
     chart, across, places = row_chart("Number of nuclei", note, rows_of, height)
-    x = axis_over([*(row["nuclei"] for row in rows), *known], *across)
+    x = axis_over([*(row["nuclei"] for row in rows), *known], *across, whole=True)
     frame(chart, x, None, "nuclei")
     for name, y in zip(volumes, places, strict=True):
         if (truth := truths[name]) is not None:

@@ -51,6 +51,13 @@ def test_means_are_over_the_volumes_that_were_done(example: OutFolder) -> None:
     assert (half.state, half.status, half.cells[nuclei].text) == ("partial", "1 of 2 done", "6")
 
 
+@pytest.mark.parametrize(("low", "high"), [(19.94, 21.06), (0, 7), (3, 14), (0, 4100)])
+def test_ticks_of_counts_are_whole(low: float, high: float) -> None:
+    ticks = Axis(low, high, 50, 400, whole=True).ticks()
+    assert 2 <= len(ticks) <= 8
+    assert all(tick == round(tick) for tick in ticks)
+
+
 @pytest.mark.parametrize("logarithmic", [False, True])
 def test_ticks_lie_on_their_axis(logarithmic: bool) -> None:
     axis = Axis(3, 4100, 50, 400, logarithmic)
