@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from launcher_harness import HERE, METHODS, REPOSITORY
 
-from nucseg.formats import write_labels
+from nucseg.formats import list_images, read_labels, write_labels
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 SOURCES = os.pathsep.join(str(REPOSITORY / folder) for folder in ("common", "scripts", "."))
 NO_ENGINE = "unix:///nonexistent/docker.sock"
 
@@ -58,7 +58,7 @@ class Launcher:
 def make_root(folder: Path) -> Path:
     """A root with the test method and its descriptor, as a repository has them."""
     (folder / "descriptors").mkdir(parents=True)
-    (folder / "images").symlink_to(REPOSITORY / "tests" / "methods" / "images")
+    (folder / "images").symlink_to(METHODS)
     variables = {**os.environ, "PYTHONPATH": SOURCES, "NUCSEG_ROOT": str(folder), "NUCSEG_METHOD": "threshold"}
     command = [sys.executable, "-m", "nucseg.app", "--describe"]
     described = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
@@ -100,8 +100,6 @@ def truth(two_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ground truth of `two_images`."""
     from scipy import ndimage
 
-    from nucseg.formats import list_images
-
     folder = tmp_path_factory.mktemp("truth")
     for path in list_images(two_images):
         write_labels(
@@ -135,14 +133,33 @@ def finished(nucseg: Launcher, two_images: Path, truth: Path, tmp_path_factory: 
             out,
             "--gt",
             truth,
-            "--engine",
-            "process",
-            "--device",
-            "cpu",
+            *HERE,
             "--set",
             "sigma=0.5",
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def others(truth: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Label images of other programs: one that is right, one that misses a nucleus, one that merges two."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("right", "misses", "merges")}
+    for path in list_images(truth):
+        labels = read_labels(path)
+        write_labels(folders["right"] / path.name, labels, (0.5, 0.5, 0.5))
+        write_labels(folders["misses"] / path.name, np.where(labels == labels.max(), 0, labels), (0.5, 0.5, 0.5))
+        tifffile.imwrite(folders["merges"] / path.name, np.minimum(labels, 1).astype(np.float32))
+    return folders
+
+
+@pytest.fixture(scope="session")
+def compared(
+    nucseg: Launcher, two_images: Path, truth: Path, others: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder and the end of `nucseg compare` of `others` and the test method; tests may look at it and copy it."""
+    out = tmp_path_factory.mktemp("compared") / "out"
+    also = [word for name, folder in others.items() for word in ("--also", f"{name}={folder}")]
+    return out, nucseg("compare", "threshold", two_images, out, "--gt", truth, *also, *HERE, "--set", "sigma=0.5")
 
 
 @pytest.fixture

@@ -6,47 +6,18 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import tifffile
-from jsonschema import Draft202012Validator
+from launcher_harness import HERE, check
 
 from nucseg.errors import NucsegError
 from nucseg.formats import list_images, read_labels, write_labels
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.record import write_not_run
 
-HERE = ("--engine", "process", "--device", "cpu")
 NAME = "b, second (µm).tif"
-SCHEMAS = Path(__file__).resolve().parents[3] / "descriptors"
-
-
-def check(path: Path, schema: str) -> dict:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    Draft202012Validator(json.loads((SCHEMAS / schema).read_text(encoding="utf-8"))).validate(content)
-    return content
-
-
-@pytest.fixture(scope="module")
-def others(truth, tmp_path_factory) -> dict[str, Path]:
-    """Label images of other programs: one that is right, one that misses a nucleus, one that merges two."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("right", "misses", "merges")}
-    for path in list_images(truth):
-        labels = read_labels(path)
-        write_labels(folders["right"] / path.name, labels, (0.5, 0.5, 0.5))
-        write_labels(folders["misses"] / path.name, np.where(labels == labels.max(), 0, labels), (0.5, 0.5, 0.5))
-        tifffile.imwrite(folders["merges"] / path.name, np.minimum(labels, 1).astype(np.float32))
-    return folders
-
-
-@pytest.fixture(scope="module")
-def compared(nucseg, two_images, truth, others, tmp_path_factory):
-    """The result of `compare` and its folder."""
-    out = tmp_path_factory.mktemp("compared") / "out"
-    also = [word for name, folder in others.items() for word in ("--also", f"{name}={folder}")]
-    return out, nucseg("compare", "threshold", two_images, out, "--gt", truth, *also, *HERE, "--set", "sigma=0.5")
 
 
 def test_what_is_missing_is_run_and_all_are_ranked(compared):
@@ -239,32 +210,6 @@ def test_labels_in_a_folder_that_no_record_can_hold_are_told(compared, nucseg, o
     assert (done.returncode, "rich is not Unicode" in done.stderr) == (2, True)
 
 
-def test_score_of_folders_and_of_files(nucseg, others, truth, tmp_path):
-    done = nucseg("score", others["misses"], truth, "--out", tmp_path / "scores.tsv")
-
-    assert done.returncode == 0, done.stderr
-    assert "mean F1 at IoU 0.5 of 2 images: 0.733" in done.stdout
-    with (tmp_path / "scores.tsv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    assert [row["n_missed"] for row in rows] == ["1", "1"]
-
-    one = nucseg("score", others["right"] / "a.tif", truth / "a.tif", "--out", tmp_path / "one.json")
-    assert one.returncode == 0, one.stderr
-    assert json.loads((tmp_path / "one.json").read_text())[0]["f1_by_iou"][-1]["f1"] == 1
-
-
-def test_the_table_of_scores_has_the_columns_of_all_images(nucseg, truth, tmp_path):
-    for folder in ("pred", "true"):
-        (tmp_path / folder).mkdir()
-        labels = read_labels(truth / "a.tif")
-        tifffile.imwrite(tmp_path / folder / "a.tif", labels)
-        write_labels(tmp_path / folder / "b.tif", labels, (0.5, 0.5, 0.5))
-    nucseg("score", tmp_path / "pred", tmp_path / "true", "--out", tmp_path / "scores.tsv")
-    with (tmp_path / "scores.tsv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    assert [(row["assd_voxels"], row["assd_um"]) for row in rows] == [("0", ""), ("", "0")]
-
-
 def test_a_table_that_was_edited_does_not_cost_the_comparison(compared, nucseg, tmp_path):
     shutil.copytree(compared[0], tmp_path / "out")
     table = tmp_path / "out" / "methods" / "threshold" / "measurements" / "a.csv"
@@ -273,16 +218,6 @@ def test_a_table_that_was_edited_does_not_cost_the_comparison(compared, nucseg, 
     assert done.returncode == 0, done.stderr
     content = check(tmp_path / "out" / "comparison.json", "comparison.schema.json")
     assert "a.csv cannot be read as a table" in " ".join(content["warnings"])
-
-
-def test_score_says_what_does_not_fit(nucseg, others, truth, tmp_path):
-    assert "must both be files" in nucseg("score", others["right"], truth / "a.tif").stderr
-    assert "does not exist" in nucseg("score", others["right"] / "z.tif", truth / "a.tif").stderr
-    assert "neither .json nor .tsv" in nucseg("score", others["right"], truth, "--out", tmp_path / "x.txt").stderr
-    write_labels(tmp_path / "a.tif", np.ones((3, 4, 5), np.uint8), None)
-    done = nucseg("score", tmp_path / "a.tif", truth / "a.tif")
-    assert done.returncode == 1
-    assert "has shape (3, 4, 5)" in done.stderr
 
 
 def test_the_consensus_of_one_method_is_an_error(compared, nucseg):
@@ -353,84 +288,3 @@ def test_the_consensus_follows_the_methods(compared, nucseg, others, tmp_path):
     alone = nucseg("compare", out.path)
     assert alone.returncode == 0
     assert "the consensus is still the old one: " in alone.stderr
-
-
-def test_the_record_is_complete_and_a_rerun_is_byte_identical(compared, nucseg, tmp_path):
-    check(compared[0] / "run.json", "run.schema.json")
-
-    done = nucseg("rerun", compared[0] / "run.json", tmp_path / "again")
-
-    assert done.returncode == 0, done.stderr
-    assert "threshold: a.tif: byte-identical" in done.stdout
-    assert "which are now" not in done.stdout
-    again = json.loads((tmp_path / "again" / "run.json").read_text())
-    assert again["methods"]["threshold"]["params"] == {"sigma": "0.5"}
-
-
-def test_a_rerun_tells_what_differs(compared, nucseg, tmp_path):
-    run = json.loads((compared[0] / "run.json").read_text())
-    run["methods"]["threshold"]["params"] = {"sigma": "2"}
-    (tmp_path / "run.json").write_text(json.dumps(run))
-
-    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again")
-
-    assert done.returncode == 1
-    assert "threshold: a.tif: DIFFERENT" in done.stdout
-
-
-def test_a_rerun_tells_that_the_weights_have_changed(compared, nucseg, tmp_path):
-    run = json.loads((compared[0] / "run.json").read_text())
-    now = run["methods"]["threshold"]["weights"]["sha256"]
-    run["methods"]["threshold"]["weights"]["sha256"] = "0" * 64
-    (tmp_path / "run.json").write_text(json.dumps(run))
-
-    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again")
-
-    assert done.returncode == 0, done.stderr
-    assert f"threshold ran with the weights {'0' * 64}, which are now {now}" in done.stdout
-
-
-def test_a_rerun_with_another_engine_has_no_limit_of_memory(compared, nucseg, tmp_path):
-    run = json.loads((compared[0] / "run.json").read_text())
-    run["methods"]["threshold"] |= {"engine": "docker", "memory_limit_bytes": 2**30}
-    (tmp_path / "run.json").write_text(json.dumps(run))
-
-    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again", "--engine", "process")
-
-    assert done.returncode == 0, done.stderr
-    assert "threshold ran with at most 1.0 GB of memory; with another engine there is no limit" in done.stdout
-    again = json.loads((tmp_path / "again" / "run.json").read_text())
-    assert again["methods"]["threshold"]["memory_limit_bytes"] is None
-
-
-def test_a_rerun_needs_the_same_images(compared, nucseg, two_images, tmp_path):
-    run = json.loads((compared[0] / "run.json").read_text())
-    shutil.copytree(two_images, tmp_path / "images")
-    run["methods"]["threshold"]["input"] = str(tmp_path / "images")
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    with (tmp_path / "images" / "a.tif").open("ab") as file:
-        file.write(b"\0")
-
-    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again")
-
-    assert done.returncode == 2
-    assert "a.tif has changed since the run" in done.stderr
-    assert not (tmp_path / "again").exists()
-
-
-def test_the_crate_describes_itself(compared, nucseg, tmp_path):
-    from rocrate.rocrate import ROCrate
-
-    done = nucseg("export-crate", compared[0], tmp_path / "results.zip", "--with-images")
-
-    assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(tmp_path / "results.zip") as archive:
-        archive.extractall(tmp_path / "crate")
-    crate = ROCrate(tmp_path / "crate")
-    action = next(entity for entity in crate.get_entities() if entity.type == "CreateAction")
-    assert action["instrument"].id == "#threshold"
-    assert {entity.id for entity in action["object"]} >= {"images/a.tif", "#threshold-sigma", "#threshold-weights"}
-    assert "methods/threshold/labels/a.tif" in {entity.id for entity in action["result"]}
-    for entity in crate.data_entities:
-        assert (tmp_path / "crate" / unquote(entity.id)).is_file(), entity.id
-    assert not list(tmp_path.glob(".*"))

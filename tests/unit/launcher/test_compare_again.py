@@ -5,13 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from launcher_harness import HERE
 
 from nucseg import __version__
 from nucseg_launcher.execution import locked
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.slurm.submission import Submission, add_submission
-
-HERE = ("--engine", "process", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,9 @@ import zipfile
 
 import pytest
 from app_harness import TRUTH, image, write_zarr
+from launcher_harness import HERE
 
 from nucseg.formats import list_images, read_labels
-
-HERE = ("--engine", "process", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
