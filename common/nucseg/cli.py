@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.method import Method
+from nucseg.method import Method, training_params
 from nucseg.params import BOOLEANS, DEFAULT_WORDS, flags, parameters, parse_params
 from nucseg.server.account import PREFIX, SERVER_FLAGS, Account, account_of
 
@@ -170,7 +170,7 @@ def parse(argv: Sequence[str], method: Method) -> Request:
 class _Line:
     def __init__(self, argv: Sequence[str], method: Method) -> None:
         self.train = list(argv[:1]) == ["train"]
-        self.params_type = method.train_params if self.train else method.params
+        self.params_type = training_params(method) if self.train else method.params
         self.param_flags = flags(self.params_type)
         self.warnings: list[str] = []
         self.leading: list[str] = []

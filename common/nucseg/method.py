@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nucseg.errors import ENVIRONMENT, NucsegError
+from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,8 +89,8 @@ class Method(Protocol):
     params : type
         Frozen dataclass that inherits from `CommonParams`, with a string `model` (a shipped model's
         name by default).
-    train_params : type
-        Frozen dataclass of `parameter` fields: the flags of ``train``.
+    train_params : type or None
+        Frozen dataclass of `parameter` fields: the flags of ``train``; None where the method has no `train`.
     resources : Resources
         What a scheduler is asked for.
     """
@@ -100,7 +100,7 @@ class Method(Protocol):
     description: str
     citation: str
     params: type[CommonParams]
-    train_params: type[Any]
+    train_params: type[Any] | None
     resources: Resources
 
     def load(self, model: Path, params: Any, device: str) -> Segmenter:
@@ -122,6 +122,20 @@ class Method(Protocol):
             `USAGE` when the model to start from is not one of this method.
         """
         ...
+
+
+def training_params(method: Method) -> type[Any]:
+    """The `train_params` of a method.
+
+    Raises
+    ------
+    NucsegError
+        `USAGE` for one that is not trained here.
+    """
+    if method.train_params is None:
+        cause = f"{method.title} is used with its published weights and is not trained here"
+        raise NucsegError(cause, "train another method, for example cellpose or stardist3d", USAGE)
+    return method.train_params
 
 
 def root_folder() -> Path:

@@ -1,6 +1,6 @@
 """The text of ``--help``."""
 
-from nucseg.method import Method
+from nucseg.method import Method, training_params
 from nucseg.params import help_text
 
 
@@ -20,7 +20,7 @@ def usage(method: Method, train: bool) -> str:
   --resume              Go on with a run that was stopped.
   --device DEVICE       auto (default), cpu or cuda.
 """
-        return f"{head}\nParameters:\n{help_text(method.train_params)}"
+        return f"{head}\nParameters:\n{help_text(training_params(method))}"
     return f"""{method.title}: {method.description}
 
 {image} --in /data --out /out

@@ -2,16 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.method import Resources, Segmenter
 from nucseg.params import parameter
 from nucseg.plane_params import PlaneParams
-from nucseg.training.params import TrainParams
-
-if TYPE_CHECKING:
-    from nucseg.training.job import TrainingJob
 
 WEIGHTS_URL = "https://huggingface.co/mouseland/cellpose-sam/resolve/main/cpsam_v2"
 
@@ -45,7 +41,7 @@ class CellposeSam:
         "doi:10.1101/2025.04.28.651001"
     )
     params = CellposeSamParams
-    train_params = TrainParams
+    train_params = None
     resources = Resources(memory_gb=32, minutes=60, gpu=True)
 
     def load(self, model: Path, params: CellposeSamParams, device: str) -> Segmenter:
@@ -56,17 +52,6 @@ class CellposeSam:
         from images.cellpose_sam.segmenter import CellposeSamSegmenter
 
         return CellposeSamSegmenter.load(model, params, device)
-
-    def train(self, job: "TrainingJob") -> None:
-        """Not offered.
-
-        Raises
-        ------
-        NucsegError
-            `USAGE`, always.
-        """
-        cause = "Cellpose-SAM is used with its published weights and is not trained here"
-        raise NucsegError(cause, "fine-tune the method cellpose instead", USAGE)
 
 
 METHOD: Any = CellposeSam()

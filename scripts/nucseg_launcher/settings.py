@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.method import load_method
+from nucseg.method import Method, load_method, training_params
 from nucseg.params import DEFAULT_WORDS, flag, parameters, parse_value
 from nucseg_launcher.catalogue import MethodEntry
 
@@ -96,18 +96,29 @@ def check_settings(method: MethodEntry, settings: dict[str, str]) -> None:
 
 
 def check_settings_of_training(method: MethodEntry, settings: dict[str, str]) -> None:
-    """`check_settings` for training; where the method's code is not here, its container does it."""
-    known = training_parameters(method)
-    if known:
-        _check(method, settings, known, "training parameter")
+    """`check_settings` for training; where the method's code is not here, its container does it.
+
+    Raises
+    ------
+    NucsegError
+        USAGE; also for a method that is not trained.
+    """
+    code = _code(method)
+    if code:
+        _check(method, settings, parameters(training_params(code)), "training parameter")
 
 
 def training_parameters(method: MethodEntry) -> tuple[Field[Any], ...]:
-    """What ``train --set`` understands; empty where the method's code is not here."""
+    """What ``train --set`` understands; empty where the method is not trained, or its code is not here."""
+    code = _code(method)
+    return parameters(code.train_params) if code and code.train_params else ()
+
+
+def _code(method: MethodEntry) -> Method | None:
     try:
-        return parameters(load_method(method.name).train_params)
+        return load_method(method.name)
     except (NucsegError, ImportError):
-        return ()
+        return None
 
 
 def _check(method: MethodEntry, settings: dict[str, str], known_ones: Iterable[Field[Any]], what: str) -> None:

@@ -42,6 +42,14 @@ def error(*words):
     return caught.value
 
 
+def test_a_method_without_training_says_so():
+    class Untrained(Method):
+        train_params = None
+
+    with pytest.raises(NucsegError, match="StarDist 3D is used with its published weights"):
+        parse(["train", "--in", "/data", "--gt", "/gt", "--out", "/out"], Untrained())
+
+
 def test_shortest():
     request = segment()
     assert request == Segment(Path("/data"), Path("/out"), None, False, "auto", None, None, False, Params(), ())

@@ -23,9 +23,7 @@ def existing_folder(what: str, path: Path) -> Path:
         USAGE when it isn't a folder, ENVIRONMENT when this user may not read it.
     """
     hint = "ask its owner, or: chmod -R a+rX the folder"
-    with contextlib.suppress(RuntimeError):
-        # No shell does it in --gt=~/x. What is no user's name stays as it is.
-        path = path.expanduser()
+    path = _home(path)
     try:
         if not path.exists():
             raise NucsegError(
@@ -41,6 +39,13 @@ def existing_folder(what: str, path: Path) -> Path:
     return path.resolve()
 
 
+def _home(path: Path) -> Path:
+    """With the user's folder in place of ~, which no shell does in --gt=~/x; what is no user's name stays as it is."""
+    with contextlib.suppress(RuntimeError):
+        return path.expanduser()
+    return path
+
+
 def input_images(path: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder that IN means, and the name of the image where IN is one; no name for all of the folder.
 
@@ -52,14 +57,45 @@ def input_images(path: Path) -> tuple[Path, tuple[str, ...]]:
     from nucseg.formats import list_images
     from nucseg.formats.listing import is_zarr
 
-    with contextlib.suppress(RuntimeError):
-        path = path.expanduser()
+    path = _home(path)
     if not path.is_file() and not (is_zarr(path) and path.is_dir()):
         return existing_folder("the input folder", path), ()
     folder = existing_folder("the input folder", path.parent)
     if path.name not in {image.name for image in list_images(folder)}:
         raise NucsegError(f"{path} is no TIFF or OME-Zarr image", "convert it to .tif or .ome.tif", USAGE)
     return folder, (path.name,)
+
+
+def truth_folder(path: Path | None, images: tuple[Path, tuple[str, ...]] | None = None) -> Path | None:
+    """The folder that ``--gt`` means, which may name the labels of an image where IN is one.
+
+    Parameters
+    ----------
+    path : pathlib.Path or None
+        What is given, if anything is.
+    images : tuple, optional
+        What `input_images` returned, where the command has an IN.
+
+    Raises
+    ------
+    NucsegError
+        As `existing_folder`, or the file is not what the image's ground truth is called.
+    """
+    from nucseg.folders import find_ground_truth
+    from nucseg.formats.listing import is_zarr
+
+    what = "the ground truth folder"
+    if path is None:
+        return None
+    path = _home(path)
+    if not images or not images[1] or not (path.is_file() or is_zarr(path)):
+        return existing_folder(what, path)
+    folder = existing_folder(what, path.parent)
+    for image, truth in find_ground_truth(folder, [images[0] / name for name in images[1]]).items():
+        if not truth.samefile(path):
+            cause = f"the ground truth of {image.name} in {folder} is {truth.name}, not {path.name}"
+            raise NucsegError(cause, f"move {path.name} to a folder of its own, named as the image is", USAGE)
+    return folder
 
 
 def output_folder(path: Path) -> Path:
@@ -70,7 +106,7 @@ def output_folder(path: Path) -> Path:
     NucsegError
         USAGE, where a file is in the way.
     """
-    path = path.expanduser().resolve()
+    path = _home(path).resolve()
     for place in (path, *path.parents):
         if place.is_file():
             raise NucsegError(f"the output folder cannot be {path}: {place} is a file", "name a folder", USAGE)

@@ -10,7 +10,7 @@ from typing import Any
 from nucseg.errors import USAGE, NucsegError
 from nucseg.progress import say
 from nucseg_launcher.catalogue import get_methods
-from nucseg_launcher.commands.run import add_run_options
+from nucseg_launcher.commands.run import add_ground_truth, add_run_options
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.settings import check_settings, check_weights, choose_model, parse_memory, settings_of_methods
 from nucseg_launcher.signals import is_interruption
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", metavar="METHODS IN OUT", nargs="+", help="as in the examples")
-    parser.add_argument("--gt", metavar="GT", type=Path, help="folder with true labels, same file names: adds scores")
+    add_ground_truth(parser)
     parser.add_argument(
         "--also",
         metavar="NAME=FOLDER",
@@ -61,7 +61,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run what is missing, compare, and say where the report is."""
-    from nucseg_launcher.checks.preflight import check_names, existing_folder, output_folder
+    from nucseg_launcher.checks.preflight import check_names, existing_folder, input_images, output_folder, truth_folder
     from nucseg_launcher.comparison.overview import write_overview
     from nucseg_launcher.slurm.collect import collect_all
 
@@ -73,11 +73,12 @@ def execute(args: argparse.Namespace) -> int:
         )
     out = OutFolder(output_folder(Path(args.words[-1])))
     also = _folders(args.also)
-    gt_dir = existing_folder("the ground truth folder", args.gt) if args.gt else None
+    images = input_images(Path(args.words[1])) if len(args.words) == 3 else None
+    gt_dir = truth_folder(args.gt, images)
     check_names((gt_dir, *also.values()))
     code = 0
-    if len(args.words) == 3:
-        code = _run_all(args, out, gt_dir)
+    if images:
+        code = _run_all(args, images, out, gt_dir)
         if args.dry_run or is_interruption(code):
             return code
     else:
@@ -106,7 +107,9 @@ def _options_of_a_run(args: argparse.Namespace) -> str:
     return ", ".join(option for option, value in given.items() if value)
 
 
-def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> int:
+def _run_all(
+    args: argparse.Namespace, images: tuple[Path, tuple[str, ...]], out: OutFolder, gt_dir: Path | None
+) -> int:
     """Run each method, whatever comes of the others.
 
     Returns
@@ -116,13 +119,12 @@ def _run_all(args: argparse.Namespace, out: OutFolder, gt_dir: Path | None) -> i
     """
     from nucseg_launcher import launch, record
     from nucseg_launcher.box import show_failure
-    from nucseg_launcher.checks.preflight import input_images
     from nucseg_launcher.engines import choose_engine
     from nucseg_launcher.segmentation import Order, as_before, prepare, segment
 
     methods = get_methods(args.words[0])
     settings = settings_of_methods(args.settings, methods)
-    in_dir, only = input_images(Path(args.words[1]))
+    in_dir, only = images
     engine, note = choose_engine(args.engine, methods)
     if note:
         say(note)

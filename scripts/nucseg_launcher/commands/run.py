@@ -43,7 +43,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("method", metavar="METHOD", help="a method, as `nucseg list` shows them")
     parser.add_argument("input", metavar="IN", type=Path, help="folder with the images, or one image; not changed")
     parser.add_argument("output", metavar="OUT", type=Path, help="folder for the results; made if it is not there")
-    parser.add_argument("--gt", metavar="GT", type=Path, help="folder with true labels, same file names: adds scores")
+    add_ground_truth(parser)
     parser.add_argument(
         "--model", metavar="MODEL", help="a trained model (a folder or file), or the name of a shipped one"
     )
@@ -54,6 +54,13 @@ def add_parser(commands: Any) -> None:
         help="go on with an earlier run: images that it finished with the same settings are not done again",
     )
     parser.set_defaults(execute=execute)
+
+
+def add_ground_truth(parser: argparse.ArgumentParser) -> None:
+    """``--gt`` of every command that segments."""
+    parser.add_argument(
+        "--gt", metavar="GT", type=Path, help="true labels, same file names: a folder, or a file where IN is one image"
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser, meaning: str) -> None:
@@ -108,13 +115,13 @@ def execute(args: argparse.Namespace) -> int:
     model = choose_model(method, settings.pop("model", None), settings)
     check_settings(method, settings)
     check_weights(method, model, settings, "--model")
-    in_dir, only = preflight.input_images(args.input)
+    in_dir, only = images = preflight.input_images(args.input)
     order = Order(
         method=method,
         in_dir=in_dir,
         only=only,
         out=OutFolder(preflight.output_folder(args.output)),
-        gt_dir=preflight.existing_folder("the ground truth folder", args.gt) if args.gt else None,
+        gt_dir=preflight.truth_folder(args.gt, images),
         model=model,
         settings=settings,
         device=args.device,

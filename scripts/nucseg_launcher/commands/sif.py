@@ -29,6 +29,9 @@ examples:
 # gzip, Apptainer's default, takes twice as long, is no smaller, and starts more slowly.
 COMPRESSION = ("--mksquashfs-args", "-comp zstd -Xcompression-level 3")
 
+SAVE_SECONDS = 3600
+"""An engine may copy a whole image, of 8 GB with CUDA, before it sends the first byte."""
+
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
@@ -90,7 +93,7 @@ def _source(method: MethodEntry, archive: Path | None, folder: Path) -> Iterator
 
     path = part_path(folder / f"{method.name}.tar")
     try:
-        image = docker_client.find_image(docker_client.required(), method.image)
+        image = docker_client.find_image(docker_client.required(SAVE_SECONDS), method.image)
         if image is None:
             remedy = (
                 f"nucseg build {method.name} makes it here; or --from an archive that `docker save` wrote elsewhere"

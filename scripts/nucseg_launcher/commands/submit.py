@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from nucseg_launcher.commands.run import add_settings
+from nucseg_launcher.commands.run import add_ground_truth, add_settings
 from nucseg_launcher.layout import OutFolder
 
 DESCRIPTION = """\
@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("methods", metavar="METHOD[,METHOD...]", help="methods, as `nucseg list` shows them")
     parser.add_argument("input", metavar="IN", type=Path, help="folder with the images, or one image; not changed")
     parser.add_argument("output", metavar="OUT", type=Path, help="folder for the results; made if it is not there")
-    parser.add_argument("--gt", metavar="GT", type=Path, help="folder with true labels, same file names: adds scores")
+    add_ground_truth(parser)
     add_settings(parser, "set a parameter of all methods, or METHOD.NAME=VALUE of one")
     parser.add_argument(
         "--device",
@@ -90,7 +90,7 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher import launch
     from nucseg_launcher.catalogue import get_methods
     from nucseg_launcher.checks.links import outside_links
-    from nucseg_launcher.checks.preflight import existing_folder, input_images, output_folder
+    from nucseg_launcher.checks.preflight import input_images, output_folder, truth_folder
     from nucseg_launcher.segmentation import Order, draft
     from nucseg_launcher.settings import check_settings, check_weights, choose_model, settings_of_methods
     from nucseg_launcher.slurm.script import Wishes
@@ -98,8 +98,8 @@ def execute(args: argparse.Namespace) -> int:
 
     methods = get_methods(args.methods)
     settings = settings_of_methods(args.settings, methods)
-    in_dir, only = input_images(args.input)
-    gt_dir = existing_folder("the ground truth folder", args.gt) if args.gt else None
+    in_dir, only = images = input_images(args.input)
+    gt_dir = truth_folder(args.gt, images)
     out = OutFolder(output_folder(args.output))
     wishes = Wishes(
         time=args.time,

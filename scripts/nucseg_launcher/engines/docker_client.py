@@ -21,8 +21,13 @@ CONNECT_SECONDS = 60
 """A busy engine answers late; one that is not there refuses the connection at once."""
 
 
-def connect() -> DockerClient:
+def connect(timeout: int = CONNECT_SECONDS) -> DockerClient:
     """A client of the engine that the `docker` command would use (``DOCKER_HOST``, contexts).
+
+    Parameters
+    ----------
+    timeout : int
+        Seconds to wait for each piece of an answer.
 
     Raises
     ------
@@ -32,15 +37,15 @@ def connect() -> DockerClient:
     import docker
 
     with explained():
-        client = docker.from_env(timeout=CONNECT_SECONDS, version="auto")
+        client = docker.from_env(timeout=timeout, version="auto")
         client.ping()
     return client
 
 
-def required() -> DockerClient:
+def required(timeout: int = CONNECT_SECONDS) -> DockerClient:
     """`connect`, for what only Docker can do and nobody needs who segments without containers."""
     try:
-        return connect()
+        return connect(timeout)
     except NucsegError as error:
         instead = "; or segment without an image: nucseg run METHOD IN OUT --engine process" if find_root() else ""
         raise NucsegError(error.cause, error.hint + instead, error.exit_code) from error

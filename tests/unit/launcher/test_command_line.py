@@ -94,7 +94,9 @@ def test_info_tells_default_range_and_choices_of_every_parameter(nucseg):
 def test_weights_that_the_user_brings_are_told_of_where_methods_are_listed(nucseg):
     real = type(nucseg)(REPOSITORY)
     assert real("list").stdout.count("(weights: yours)") == 1
-    assert "nucseg run cellpose_sam my_images my_results --model " in real("info", "cellpose_sam").stdout
+    described = real("info", "cellpose_sam").stdout
+    assert "nucseg run cellpose_sam my_images my_results --model " in described
+    assert "For training" not in described
 
 
 def test_a_module_in_the_current_folder_is_not_taken_for_one_of_ours(tmp_path, nucseg, two_images):

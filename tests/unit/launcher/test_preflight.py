@@ -20,6 +20,18 @@ from nucseg_launcher.checks.preflight import existing_folder
         (["run", "threshold", "{text}/notes.txt", "{out}"], 2, "is no TIFF or OME-Zarr image", "convert"),
         (["run", "threshold", "{image}", "{images}"], 2, "the input folder", "outside"),
         (["run", "threshold", "{images}", "{out}", "--gt", "{image}"], 2, "is a file", "folder it lies in"),
+        (
+            ["run", "threshold", "{image}", "{out}", "--gt", "{second}"],
+            2,
+            "of a.tif in {images} is a.tif, not b",
+            "move b",
+        ),
+        (
+            ["compare", "threshold", "{image}", "{out}", "--gt", "{absent}"],
+            2,
+            "ground truth folder {absent} does",
+            "spell",
+        ),
         (["run", "threshold", "{empty}", "{out}"], 2, "is empty", "put .tif"),
         (["run", "threshold", "{text}", "{out}"], 2, "no TIFF or OME-Zarr image", "convert"),
         (["run", "threshold", "{images}", "{images}/out"], 2, "lies in, the input folder", "outside"),
@@ -105,6 +117,7 @@ def test_mistakes_end_before_anything_is_made(tmp_path, nucseg, two_images, word
     (names["results"] / "methods" / "half" / "labels").mkdir(parents=True)
     (names["text"] / "notes.txt").write_text("no image")
     names |= {"images": two_images, "image": two_images / "a.tif"}
+    names["second"] = two_images / "b, second (µm).tif"
 
     done = nucseg(*(word.format(**names) for word in words))
 
@@ -166,6 +179,14 @@ def test_weights_that_a_method_comes_without_are_asked_for_before_anything_start
     assert done.returncode == 2
     assert "cellpose_sam comes without weights" in done.stderr
     assert option in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_method_that_is_not_trained_says_so_before_anything_starts(tmp_path, two_images, nucseg):
+    real = type(nucseg)(REPOSITORY)
+    done = real("train", "cellpose_sam", two_images, tmp_path / "out", "--gt", two_images, "--engine", "process")
+    assert done.returncode == 2
+    assert "Cellpose-SAM is used with its published weights and is not trained here" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -111,7 +111,7 @@ def test_one_image_is_segmented_where_it_lies_beside_others(nucseg, two_images, 
 
     said = run("compare", "threshold", tmp_path / "images" / first, out, *HERE)
     assert "done by an earlier run" in said
-    run("run", "threshold", tmp_path / "images" / second, out, "--gt", truth, *HERE, "--resume")
+    run("run", "threshold", tmp_path / "images" / second, out, "--gt", truth / second, *HERE, "--resume")
     assert done_images() == [(first, 2), (second, 3)]
     assert "F1 at IoU 0.5" in run("compare", out)
 
