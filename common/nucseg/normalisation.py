@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from nucseg.volume import slabs
+
 _SLAB_VOXELS = 1 << 22
 _DIGIT_BITS = 16
 
@@ -117,9 +119,8 @@ def _slabs_of_keys(data: np.ndarray) -> Iterator[np.ndarray]:
     """Unsigned integers in the order of the voxels: their bits, the sign made the largest digit of a positive one."""
     dtype = data.dtype.newbyteorder("=")
     sign = np.array(1 << 8 * dtype.itemsize - 1, f"u{dtype.itemsize}")
-    planes = max(1, _SLAB_VOXELS // max(1, data[0].size))
-    for start in range(0, len(data), planes):
-        keys = np.ascontiguousarray(data[start : start + planes], dtype).view(sign.dtype).ravel()
+    for slab in slabs(data.shape, _SLAB_VOXELS):
+        keys = np.ascontiguousarray(data[slab], dtype).view(sign.dtype).ravel()
         if dtype.kind == "f":
             keys = np.where(keys & sign, ~keys, keys | sign)
         yield keys ^ sign if dtype.kind == "i" else keys

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nucseg.volume import slabs
+
 _SLAB_VOXELS = 1 << 22
 
 
@@ -27,8 +29,8 @@ class Runs:
     lengths: np.ndarray
 
 
-def slabs(labels: np.ndarray) -> Iterator[slice]:
-    """Divide a ZYX volume into slices along Z of a few million voxels each.
+def slabs_of_labels(labels: np.ndarray) -> Iterator[slice]:
+    """Divide a ZYX label image into slices along Z of a few million voxels each.
 
     Raises
     ------
@@ -37,9 +39,7 @@ def slabs(labels: np.ndarray) -> Iterator[slice]:
     """
     if labels.ndim != 3 or labels.dtype.kind not in "uib":
         raise ValueError(f"labels are integers in ZYX, not {labels.dtype} in {labels.ndim} dimensions")
-    planes = max(1, _SLAB_VOXELS // max(1, labels.shape[1] * labels.shape[2]))
-    for z in range(0, len(labels), planes):
-        yield slice(z, min(z + planes, len(labels)))
+    return slabs(labels.shape, _SLAB_VOXELS)
 
 
 def find_runs(slab: np.ndarray, z: int) -> Runs:

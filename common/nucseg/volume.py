@@ -1,5 +1,7 @@
 """A volume: a ZYX array with its voxel size and where it came from."""
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,19 @@ import numpy as np
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
 Region = tuple[slice, slice, slice]
+
+
+def slabs(shape: Sequence[int], voxels: int) -> Iterator[slice]:
+    """Divide an array of this shape along its first axis: slices of at most so many voxels, or of one plane.
+
+    Examples
+    --------
+    >>> list(slabs((5, 10, 10), 200))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    planes = max(1, voxels // max(1, math.prod(shape[1:])))
+    for start in range(0, shape[0], planes):
+        yield slice(start, min(start + planes, shape[0]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from tifffile import TiffFile, TiffPage
 
 from nucseg.formats.reading import explained, read_sized_labels
 from nucseg.formats.voxel_size import complete_voxel_size, voxel_size_of
-from nucseg.volume import Shape, Triple
+from nucseg.volume import Shape, Triple, slabs
 
 _SLAB_VOXELS = 1 << 24
 
@@ -35,9 +35,8 @@ class LabelFile:
 
     def slabs(self) -> Iterator[np.ndarray]:
         """The planes in slabs; images of one shape have the same slabs."""
-        step = max(1, _SLAB_VOXELS // max(1, self.shape[1] * self.shape[2]))
-        for z in range(0, self.shape[0], step):
-            yield self.planes(z, min(z + step, self.shape[0]))
+        for slab in slabs(self.shape, _SLAB_VOXELS):
+            yield self.planes(slab.start, slab.stop)
 
     def read(self) -> np.ndarray:
         """All planes."""

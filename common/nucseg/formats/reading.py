@@ -11,7 +11,7 @@ from nucseg.formats.listing import is_zarr
 from nucseg.formats.tiff import read_tiff
 from nucseg.formats.voxel_size import complete_voxel_size
 from nucseg.params import ImageParams
-from nucseg.volume import Triple, Volume
+from nucseg.volume import Triple, Volume, slabs
 
 _SLAB_VOXELS = 1 << 24
 
@@ -130,12 +130,11 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _check_finite(data: np.ndarray, path: Path) -> None:
-    planes = max(1, _SLAB_VOXELS // data[0].size)
-    for z in range(0, len(data), planes):
+    for slab in slabs(data.shape, _SLAB_VOXELS):
         with np.errstate(over="ignore"):
-            finite = np.isfinite(data[z : z + planes].astype(np.float32))
+            finite = np.isfinite(data[slab].astype(np.float32))
         if not finite.all():
-            plane = z + int(np.flatnonzero(~finite.all(axis=(1, 2)))[0])
+            plane = slab.start + int(np.flatnonzero(~finite.all(axis=(1, 2)))[0])
             raise NucsegError(
                 f"{path.name} holds NaN, infinity or numbers beyond float32 (first in slice {plane})",
                 "replace them, or save the image as 16-bit",

@@ -12,6 +12,7 @@ import numpy as np
 
 from nucseg.compiled import compiled
 from nucseg.machine import usable_cores
+from nucseg.volume import slabs
 
 OUT_OF_RANGE = "labels must lie between 0 and 4294967295"
 
@@ -45,14 +46,13 @@ class Sums:
         ValueError
             A label is below 0.
         """
-        planes = max(1, _SLAB_VOXELS // max(1, int(np.prod(shape[1:]))))
-        slabs = [slice(z, z + planes) for z in range(0, shape[0], planes)]
+        pieces = list(slabs(shape, _SLAB_VOXELS))
 
         def work(table: "_Table", share: list[slice]) -> None:
-            for slab in share:
-                table.add(self._kernel, *arguments(slab))
+            for piece in share:
+                table.add(self._kernel, *arguments(piece))
 
-        shares = [slabs[part :: len(self._tables)] for part in range(len(self._tables))]
+        shares = [pieces[part :: len(self._tables)] for part in range(len(self._tables))]
         with ThreadPoolExecutor(len(self._tables)) as pool:
             list(pool.map(work, self._tables, shares))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from nucseg.runs import Groups, Runs, find_runs, slabs
+from nucseg.runs import Groups, Runs, find_runs, slabs_of_labels
 
 AXES = (0, 1, 2, 0, 0, 1)
 OTHERS = (0, 1, 2, 1, 2, 2)
@@ -85,7 +85,7 @@ def sum_up(labels: np.ndarray, data: np.ndarray) -> Sums:
     """
     none = np.empty((0, 3), np.int64)
     parts = [_slab(Runs(none[:, 0], none, none[:, 0]), np.empty(0))]
-    for planes in slabs(labels):
+    for planes in slabs_of_labels(labels):
         slab = np.ascontiguousarray(labels[planes])
         parts.append(_slab(find_runs(slab, planes.start), data[planes][slab != 0].astype(np.float64)))
     return _merged(Sums(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Sums))))
