@@ -84,10 +84,11 @@ $(CLIENTS_READY): tests/interoperability/requirements.lock | $(READY)
 	@$(CLIENTS)/bin/pip install --quiet --no-deps -r $<
 	@touch $@
 
-lock: ## write constraints.lock from the environment, after a deliberate change of it
+lock: setup ## write constraints.lock from the environment, after a deliberate change of it
+	@$(BIN)/pip freeze --all --exclude-editable > constraints.lock.all
 	@{ sed -n '/^#/p' constraints.lock; \
-	   $(BIN)/pip freeze --all --exclude-editable | grep -vE '^(torch|cellpose)==' | LC_ALL=C sort -f; } > constraints.lock.part
-	@mv constraints.lock.part constraints.lock
+	   grep -vE '^(torch|cellpose)==' constraints.lock.all | LC_ALL=C sort -f; } > constraints.lock.part
+	@mv constraints.lock.part constraints.lock && rm constraints.lock.all
 
 clean: ## remove what was made here: environment, caches, build folders, demo output
 	@rm -rf $(VENV) $(CLIENTS) build dist .mypy_cache .pytest_cache .ruff_cache common/build scripts/build

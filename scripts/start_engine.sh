@@ -27,7 +27,8 @@ start)
         kill -0 "$pid" 2>/dev/null || { tail -n 5 "$log" >&2; die "dockerd ended at once; its log is $log"; }
         sleep 1
     done
-    die "dockerd did not answer within 60 s; its log is $log"
+    kill "$pid"
+    die "dockerd did not answer within 60 s, and was ended; its log is $log"
     ;;
 stop)
     [ -s "$state" ] || { echo "no engine of ours is running"; exit 0; }

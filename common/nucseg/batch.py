@@ -172,6 +172,7 @@ class Batch:
                 outdated = True
                 self.progress.start(index)
                 facts = self._image(image)
+                outdated = False
                 self.record.add(image.name, DONE, **facts)
                 self.done += 1
                 self.progress.finish(index, f"{facts['nuclei']} nuclei in {duration(facts['seconds'])}")
@@ -192,12 +193,19 @@ class Batch:
 
     def _score_again(self, image: Path) -> None:
         """Replace the scores of a finished image when they are not those of its ground truth as it is now."""
-        entry, truth = self.record.images[image.name], self.truths.get(image)
-        if not self.truths or entry.get("truth_sha256") == (content_sha256(truth) if truth else None):
+        entry = self.record.images[image.name]
+        if not self.truths or entry.get("truth_sha256") == self._truth_sha256(image):
             return
         facts = {key: value for key, value in entry.items() if key not in ("file", "status", *KEYS)}
         problems = self._try(image, self._scoring(image, read_labels(self.request.out_dir / label_name(image)), facts))
         self.record.add(image.name, DONE, **facts, **({"problems": problems} if problems else {}))
+
+    def _truth_sha256(self, image: Path) -> str | None:
+        """None without ground truth; nothing that a record holds where it can't be read, as scoring then says."""
+        try:
+            return content_sha256(self.truths[image]) if image in self.truths else None
+        except OSError:
+            return ""
 
     def results(self, image: Path) -> list[Path]:
         """Every file that this image can have."""

@@ -35,7 +35,7 @@ def about(name: str, text: object) -> str:
 
     Examples
     --------
-    >>> about("a.tif", "it is empty"), about("a.tif", "a.tif is empty")
-    ('a.tif: it is empty', 'a.tif is empty')
+    >>> about("a.tif", "it is empty"), about("a.tif", "a.tif is empty"), about("a.tif", "a.tif: no size")
+    ('a.tif: it is empty', 'a.tif is empty', 'a.tif: no size')
     """
-    return str(text) if str(text).startswith(f"{name} ") else f"{name}: {text}"
+    return str(text) if str(text).startswith((f"{name} ", f"{name}: ")) else f"{name}: {text}"

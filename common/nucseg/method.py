@@ -51,7 +51,7 @@ class Segmenter(Protocol):
     ----------
     info : dict
         The contents of its ``model.json`` (`nucseg.models`), or the same made from a converted folder.
-        `name` and `sha256` go into the run record.
+        `nucseg.models.fingerprint` of it goes into the run record.
     """
 
     @property

@@ -9,8 +9,8 @@ version        Version of nucseg that wrote it.
 config         What builds the network; known to the method alone.
 thresholds     ``{"prob": 0.5, "nms": 0.4}`` or what else the method decides by.
 input          ``percentiles``: ``[1, 99.8]``, the intensities that become 0 and 1; and at most one of
-               ``nucleus_diameter_voxels`` and ``voxel_size_um`` (ZYX): what it was trained at
-               (`nucseg.scaling` has the rule).
+               ``nucleus_diameter_voxels``, ``voxel_size_um`` (ZYX) and ``isotropic``: what it was
+               trained at (`nucseg.scaling` has the rule).
 training       Data, command, steps, seed.
 licence        SPDX name.
 accuracy       Measured F1 at IoU 0.5 and mean matched IoU per test volume.

@@ -1,9 +1,11 @@
 """Methods that see a volume plane by plane: their network inside upstream's code, and the diameter from sections."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,8 +13,10 @@ import torch
 from nucseg.errors import USAGE, NucsegError
 from nucseg.instances import SMALLEST
 from nucseg.method import Report
+from nucseg.normalisation import intensity_limits, percentile_range
+from nucseg.plane_params import PlaneParams
 from nucseg.runtime import Network
-from nucseg.scaling import Sizes, View, find_diameter, isotropic
+from nucseg.scaling import Sizes, View, check_scale, find_diameter, isotropic
 from nucseg.volume import Shape, Volume
 
 SectionLabels = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -29,6 +33,11 @@ STYLES = 256
 
 NETWORK_SHARE = 0.9
 """Part of the work that the network is; the rest is making labels of its flows."""
+
+UPSTREAM_PERCENTILES = (1.0, 99.0)
+
+OVERLAP = 0.1
+"""Part of a tile that it shares with the next one, on each side: upstream's."""
 
 
 class PlaneNetwork(torch.nn.Module):
@@ -78,7 +87,68 @@ class PlaneNetwork(torch.nn.Module):
         return outputs, torch.ones(len(x), STYLES)
 
 
-def count_tiles(shape: Shape, edge: int, overlap: float, padded: Callable[[int], int]) -> int:
+@dataclass(frozen=True)
+class PlaneSegmenter(ABC):
+    """A `nucseg.method.Segmenter` around an upstream of Cellpose's kind, which makes labels of a network's flows.
+
+    Attributes
+    ----------
+    upstream : CellposeModel
+        Its network is `network`.
+    network : PlaneNetwork
+    info : dict
+        Contents of ``model.json``, or the same made for a file of weights.
+    """
+
+    tile: ClassVar[int]
+    """Upstream's edge of a tile."""
+
+    upstream: Any
+    network: PlaneNetwork
+    info: dict[str, Any]
+
+    @abstractmethod
+    def section(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`SectionLabels`, at the model's own scale."""
+
+    @abstractmethod
+    def padded(self, length: int) -> int:
+        """Length of an axis of a plane as upstream pads it."""
+
+    @abstractmethod
+    def arguments(self, data: np.ndarray, limits: tuple[float, float] | None) -> dict[str, Any]:
+        """How this upstream takes the volume, and the intensities that become 0 and 1 where they are not its own."""
+
+    def segment(self, volume: Volume, params: PlaneParams, progress: Report) -> np.ndarray:
+        """Labels of a volume; see `nucseg.method.Segmenter`."""
+        declared = self.info["input"]
+        wanted, own = float(declared["nucleus_diameter_voxels"]), declared.get("percentiles")
+        percentiles = own or UPSTREAM_PERCENTILES
+        limits = intensity_limits(volume.data, *percentiles)
+        # Upstream, which takes them of a sample of the voxels, would see nothing where its percentiles are equal.
+        given = own or limits != percentile_range(volume.data, *percentiles)
+        measured = nucleus_diameter(volume, params.nucleus_diameter, wanted, limits, self.section, progress)
+        diameter, anisotropy = plane_geometry(volume, measured, params.anisotropy)
+        zoom = wanted / diameter
+        seen = seen_shape(volume.shape, zoom, anisotropy)
+        check_scale(View(volume, (anisotropy * zoom, zoom, zoom), limits), declared, params.nucleus_diameter)
+        self.network.expect(count_tiles(seen, self.tile, self.padded), progress)
+        labels, _, _ = self.upstream.eval(
+            **self.arguments(volume.data, limits if given else None),
+            do_3D=True,
+            z_axis=0,
+            anisotropy=anisotropy,
+            diameter=diameter,
+            flow3D_smooth=params.flow3d_smooth,
+            cellprob_threshold=params.cellprob_thresh + self.info.get("thresholds", {}).get("cellprob", 0.0),
+            min_size=params.min_size or least_voxels(volume, measured),
+        )
+        self.network.expect(0, progress)
+        result: np.ndarray = labels.reshape(volume.shape)
+        return result
+
+
+def count_tiles(shape: Shape, edge: int, padded: Callable[[int], int]) -> int:
     """Tiles of all YX, ZY and ZX planes of a volume, as Cellpose cuts them (``core.run_net`` without augmentation).
 
     Parameters
@@ -87,13 +157,11 @@ def count_tiles(shape: Shape, edge: int, overlap: float, padded: Callable[[int],
         As the network sees it, ZYX.
     edge : int
         Of a tile.
-    overlap : float
-        Part of a tile that it shares with the next one, on each side.
     padded : callable
         From the length of an axis to that of the padded axis.
     """
     z, y, x = (
-        1 if (length := padded(size)) <= edge else math.ceil((1 + 2 * overlap) * length / edge) for size in shape
+        1 if (length := padded(size)) <= edge else math.ceil((1 + 2 * OVERLAP) * length / edge) for size in shape
     )
     return shape[0] * y * x + shape[1] * z * x + shape[2] * z * y
 

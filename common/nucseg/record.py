@@ -25,7 +25,7 @@ class RunRecord:
     path : pathlib.Path
         The file.
     settings : dict
-        `nucseg` (version), `method`, `model` (name and sha256), `params`: two runs with the same
+        `nucseg` (version), `method`, `model` (`nucseg.models.fingerprint`), `params`: two runs with the same
         ones give the same labels for the same image, so this is what resuming compares.
     context : dict
         Device, package versions, time: told, not compared.
@@ -73,8 +73,12 @@ def same_settings(path: Path, settings: Mapping[str, Any]) -> bool:
 def changed_settings(path: Path, settings: Mapping[str, Any]) -> list[str]:
     """The names of the settings and parameters that were others in an earlier record; none without one."""
     earlier = read_json(path)
-    before, now = ({**each, **each.get("params", {})} for each in (earlier, settings))
-    return [name for name in now if earlier and name != "params" and now[name] != before.get(name)]
+    if not earlier:
+        return []
+    # `model` is a parameter too: the name that was given, beside what it stands for.
+    pairs = [(earlier, settings), (earlier.get("params", {}), settings.get("params", {}))]
+    changed = [name for before, now in pairs for name in now if name != "params" and now[name] != before.get(name)]
+    return list(dict.fromkeys(changed))
 
 
 def read_json(path: Path) -> dict[str, Any]:

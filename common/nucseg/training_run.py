@@ -55,7 +55,6 @@ def train_model(request: Train, method: Method) -> int:
     progress.start(0)
     method.train(TrainingJob(pairs, validation, request.out_dir, request.params, device, progress, start))
     progress.finish(0, "done")
-    say(f"use it with --model {request.out_dir}")
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from cellpose.dynamics import masks_to_flows
+from fastremap import renumber
 
 from images.cellpose.method import CellposeParams, CellposeTrainParams
 from images.cellpose.model_file import build, load_any
@@ -47,8 +48,7 @@ def make_sample(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator)
     target = np.zeros((3, *plane.shape), np.float32)
     target[0] = np.where(plane == OUTSIDE, -1, inside > 0)
     if inside.any():
-        pieces = np.unique(inside, return_inverse=True)[1].reshape(inside.shape)
-        target[1:] = masks_to_flows(pieces.astype(np.int32))
+        target[1:] = masks_to_flows(renumber(inside, preserve_zero=True)[0].astype(np.int32))
     return np.stack([image[0], np.zeros_like(image[0])]), target
 
 
@@ -111,17 +111,17 @@ class CellposeLearner:
 
 def train(job: TrainingJob) -> None:
     """Train a network of upstream's, or go on from the job's model."""
-    params: CellposeTrainParams = job.params
-    torch.manual_seed(params.seed)
+    torch.manual_seed(job.params.seed)
     if job.start:
         info, state = load_any(job.start)
         config = info["config"]
-        job = going_on(job, {"filters": config["nbase"][1]})
-        module = build(config, state, params.diameter)
+        job = going_on(job, {"filters": config["nbase"][1]}, info)
+        module = build(config, state, job.params.diameter)
     else:
         from cellpose.resnet_torch import CPnet
 
+        params: CellposeTrainParams = job.params
         config = {"nchan": 2, "nclasses": 3, "nbase": [2, *(params.filters * 2**level for level in range(4))]}
         module = CPnet(list(config["nbase"]), config["nclasses"], sz=3, mkldnn=False, diam_mean=params.diameter)
-    size = params.patch_size
-    teach(job, CellposeLearner(config, module, (1, size, size), params.diameter, job.device))
+    size = job.params.patch_size
+    teach(job, CellposeLearner(config, module, (1, size, size), job.params.diameter, job.device))

@@ -11,41 +11,22 @@ from images.cellpose_sam.method import HINT, CellposeSamParams
 from images.cellpose_sam.upstream import import_models
 from nucseg.errors import USAGE, NucsegError
 from nucseg.formats import content_sha256
-from nucseg.method import Report
 from nucseg.models import read_checkpoint
-from nucseg.normalisation import intensity_limits, percentile_range
-from nucseg.planes import (
-    PlaneNetwork,
-    count_tiles,
-    least_voxels,
-    nucleus_diameter,
-    only_file,
-    plane_geometry,
-    seen_shape,
-)
+from nucseg.planes import PlaneNetwork, PlaneSegmenter, only_file
 from nucseg.runtime import gains_by_16_bits
-from nucseg.volume import Volume
-
-TILE, OVERLAP = 256, 0.1
-"""Upstream's edge of a tile and the part that it shares with the next."""
 
 DIAMETER = 30.0
 """Pixels across a nucleus that upstream resamples to when it is told a diameter."""
-
-PERCENTILES = (1.0, 99.0)
-"""Upstream's."""
 
 BATCH = {"cpu": 1, "cuda": 8}
 """Tiles at once: on a CPU more of them gain nothing."""
 
 
 @dataclass(frozen=True)
-class CellposeSamSegmenter:
+class CellposeSamSegmenter(PlaneSegmenter):
     """Upstream's model with its network, and what is known of its weights."""
 
-    upstream: Any
-    network: PlaneNetwork
-    info: dict[str, Any]
+    tile = 256
     batch: int
 
     @classmethod
@@ -75,49 +56,33 @@ class CellposeSamSegmenter:
             "name": file.name,
             "method": "cellpose_sam",
             "config": {"backbone": upstream.backbone},
-            "input": {"nucleus_diameter_voxels": DIAMETER, "percentiles": list(PERCENTILES)},
+            "input": {"nucleus_diameter_voxels": DIAMETER},
             "licence": "CC-BY-NC-4.0 if it is upstream's",
             "sha256": content_sha256(file),
         }
         return cls(upstream, network, info, BATCH[device])
 
-    def segment(self, volume: Volume, params: CellposeSamParams, progress: Report) -> np.ndarray:
-        """Labels of a volume; see `nucseg.method.Segmenter`."""
-        limits = intensity_limits(volume.data, *PERCENTILES)
-        # Upstream, which takes them of a sample of the voxels, would see nothing where its percentiles are equal.
-        given = limits != percentile_range(volume.data, *PERCENTILES)
-        measured = nucleus_diameter(volume, params.nucleus_diameter, DIAMETER, limits, self.section, progress)
-        diameter, anisotropy = plane_geometry(volume, measured, params.anisotropy)
-        seen = seen_shape(volume.shape, DIAMETER / diameter, anisotropy)
-        settings = {
+    def arguments(self, data: np.ndarray, limits: tuple[float, float] | None) -> dict[str, Any]:
+        """See `PlaneSegmenter`."""
+        return {
+            # A copy, because upstream normalises an array of float32 in its place.
+            "x": np.array(data, np.float32)[..., None],
+            "channel_axis": 3,
             "batch_size": self.batch,
-            "diameter": diameter,
-            "normalize": {"normalize": True, "lowhigh": limits if given else None},
-            "cellprob_threshold": params.cellprob_thresh,
-            "min_size": params.min_size or least_voxels(volume, measured),
+            "normalize": {"normalize": True, "lowhigh": limits},
         }
-        # A copy, because upstream normalises an array of float32 in its place.
-        data = np.array(volume.data, np.float32)
-        self.network.expect(count_tiles(seen, TILE, OVERLAP, _padded), progress)
-        labels, _, _ = self.upstream.eval(
-            data[..., None],
-            do_3D=True,
-            z_axis=0,
-            channel_axis=3,
-            anisotropy=anisotropy,
-            flow3D_smooth=params.flow3d_smooth,
-            **settings,
-        )
-        self.network.expect(0, progress)
-        return labels.reshape(volume.shape)
+
+    def padded(self, length: int) -> int:
+        """See `PlaneSegmenter`."""
+        from cellpose.transforms import get_pad_yx
+
+        before, after, _, _ = get_pad_yx(length, length, min_size=(self.tile, self.tile))
+        return length + before + after
 
     def section(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels and logits of a normalised plane at the model's own scale."""
         # A mapping, because upstream keeps a plain Boolean as the default of all later calls.
-        return self._plane(plane, {"batch_size": self.batch, "normalize": {"normalize": False}})
-
-    def _plane(self, plane: np.ndarray, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        labels, flows, _ = self.upstream.eval(plane, **settings)
+        labels, flows, _ = self.upstream.eval(plane, batch_size=self.batch, normalize={"normalize": False})
         return labels.reshape(plane.shape), flows[2].reshape(plane.shape)
 
 
@@ -144,10 +109,3 @@ def check_weights(file: Path) -> None:
     else:
         return
     raise NucsegError(cause, HINT, USAGE)
-
-
-def _padded(length: int) -> int:
-    from cellpose.transforms import get_pad_yx
-
-    before, after, _, _ = get_pad_yx(length, length, min_size=(TILE, TILE))
-    return length + before + after

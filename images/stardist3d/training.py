@@ -138,20 +138,19 @@ def parameters_of(config: StarDistConfig) -> dict[str, int | None]:
 
 def train(job: TrainingJob) -> None:
     """Train a network of the job's parameters, or go on from its model, whose configuration then counts."""
-    params = job.params
-    torch.manual_seed(params.seed)
+    torch.manual_seed(job.params.seed)
     if job.start:
-        config, state, _ = load_any(job.start)
+        config, state, info = load_any(job.start)
         if config.n_channel_in != 1:
             raise NucsegError(
                 f"the model to start from takes {config.n_channel_in} input channels, and training has one",
                 "start from a model for a single channel",
                 USAGE,
             )
-        job = going_on(job, parameters_of(config))
+        job = going_on(job, parameters_of(config), info)
         network = build(config, state)
     else:
-        config = describe(params)
+        config = describe(job.params)
         network = StarDist3D(config)
-    size = params.patch_size
-    teach(job, StarDistLearner(config, network, (size, size, size), params.diameter, job.device))
+    size = job.params.patch_size
+    teach(job, StarDistLearner(config, network, (size, size, size), job.params.diameter, job.device))

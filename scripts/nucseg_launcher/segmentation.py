@@ -140,17 +140,18 @@ def as_before(order: Order) -> Order:
 
     method, folder = order.method, order.out.method(order.method.name)
     facts = read_json(order.out.run).get("methods", {}).get(method.name)
-    if not facts or not folder.labels.is_dir() or not list_images(folder.labels):
+    has_labels = folder.labels.is_dir() and list_images(folder.labels)
+    if not facts or not (has_labels or folder.submissions.exists()):
         return order
     before = {**facts["params"], **({"model": facts["model"]} if facts["model"] else {})}
     named = {**order.settings, **({"model": str(order.model)} if order.model else {})}
-    settings = {**before, **named}
     compared = [
         (item.name, parse_value(item, before.get(item.name, "")), parse_value(item, named[item.name]))
         for item in method.parameters
         if item.name in named
     ]
     compared.append(("nucseg", read_json(folder.container_record).get("nucseg", __version__), __version__))
+    settings = dict(before)
     model = choose_model(method, settings.pop("model", None), settings)
     weights = read_json(model / DESCRIPTION).get("sha256") if model else None
     if weights and facts.get("weights"):

@@ -217,7 +217,7 @@ def test_a_cluster_that_refuses(cluster: Cluster) -> None:
 def test_a_second_submission_needs_resume_and_the_same_settings(cluster: Cluster) -> None:
     set_node("drain")
     cluster.submit()
-    for options, cause in (((), "was submitted"), (("--resume", *LARGE), "another params")):
+    for options, cause in (((), "was submitted"), (("--resume", *LARGE), "holds results made with")):
         done = cluster.nucseg("submit", METHOD, cluster.images, cluster.out, *SMALL, *options)
         assert done.returncode == 2
         assert cause in done.stderr

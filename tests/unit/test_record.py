@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, read_images, same_settings
+from nucseg.record import DONE, FAILED, FILE_NAME, RunRecord, changed_settings, read_images, same_settings
 
 SETTINGS = {
     "nucseg": "0.1.0",
@@ -59,6 +59,13 @@ def test_same_settings(path):
         {"params": {"prob": 0.1}},
     ):
         assert not same_settings(path, {**SETTINGS, **change})
+
+
+def test_changed_settings_are_named(path):
+    assert changed_settings(path, SETTINGS) == []
+    RunRecord(path, {**SETTINGS, "params": {"model": "g", "n": 1}}, {}, {"a": {"file": "a", "status": DONE}}).write()
+    now = {**SETTINGS, "model": {"name": "g", "sha256": "b" * 64}, "params": {"model": "g", "n": 2}}
+    assert changed_settings(path, now) == ["model", "n"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"images": 3}', '{"images": [3, {}]}'])

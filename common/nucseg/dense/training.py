@@ -94,7 +94,7 @@ def train(design: Design, job: TrainingJob, config: dict[str, Any]) -> None:
         state, info = load_any(design, job.start)
         config = info["config"]
         described = {name: config[name] for name in config if hasattr(job.params, name)}
-        job = going_on(job, {name: value for name, value in described.items() if isinstance(value, int)})
+        job = going_on(job, {name: value for name, value in described.items() if isinstance(value, int)}, info)
         module = build(design, config, state)
     else:
         module = design.build(config)

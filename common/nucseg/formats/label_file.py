@@ -84,6 +84,6 @@ def _paged(path: Path) -> LabelFile | None:
 
     def planes(first: int, stop: int) -> np.ndarray:
         with explained(path), TiffFile(path) as tif:
-            return tif.asarray(key=range(first, stop)).reshape(stop - first, y, x)
+            return tif.asarray(key=range(first, stop), series=0).reshape(stop - first, y, x)
 
     return LabelFile((z, y, x), size, planes)

@@ -58,14 +58,18 @@ class TrainingJob:
         }
 
 
-def going_on(job: TrainingJob, network: Mapping[str, Any]) -> TrainingJob:
-    """The job with the parameters that the network to start from has, which are what is recorded.
+def going_on(job: TrainingJob, network: Mapping[str, Any], info: Mapping[str, Any]) -> TrainingJob:
+    """The job with the parameters that the model to start from has, which are what is recorded.
+
+    The diameter that the model was trained at is taken too, unless another one is asked for.
 
     Parameters
     ----------
     job : TrainingJob
     network : mapping
         What the parameters that describe a network are in this one; None for one that it doesn't know.
+    info : mapping
+        Contents of the model's ``model.json``, or the same made from a converted folder.
 
     Raises
     ------
@@ -82,6 +86,9 @@ def going_on(job: TrainingJob, network: Mapping[str, Any]) -> TrainingJob:
                 USAGE,
             )
     known = {name: has for name, has in network.items() if has is not None}
+    trained_at = info.get("input", {}).get("nucleus_diameter_voxels")
+    if trained_at and job.params.diameter == defaults.diameter:
+        known["diameter"] = float(trained_at)
     return replace(job, params=replace(job.params, **known))
 
 

@@ -103,10 +103,8 @@ def make_pair(volume: Volume, labels: np.ndarray) -> Pair:
     if labels.shape != volume.shape:
         raise NucsegError(f"the image has shape {volume.shape} and its labels {labels.shape}")
     largest = int(labels.max(initial=0))
-    if largest > labels.size:
-        # Boxes and counts take memory by the largest number.
-        labels = renumber(labels, preserve_zero=True)[0]
-    labels = labels.astype(np.int32)
+    # Without gaps, because boxes and counts take memory by the largest number.
+    labels = renumber(labels, preserve_zero=True)[0].astype(np.int32)
     boxes = [(number, box) for number, box in enumerate(find_objects(labels), 1) if box is not None]
     if not boxes:
         raise NucsegError("no nucleus is labelled")

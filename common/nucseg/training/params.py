@@ -18,7 +18,11 @@ class TrainParams(ImageParams):
     patch_size: int = parameter(64, "Patch size", "Edge of the training patches in voxels.", minimum=16)
     patches: int = parameter(4, "Patches per step", "Patches in a batch; a quarter of them new.", minimum=1)
     diameter: float = parameter(
-        16.0, "Diameter", "Voxels across a nucleus in the patches; images are resampled to it.", minimum=6.0
+        16.0,
+        "Diameter",
+        "Voxels across a nucleus in the patches, to which images are resampled. With --from, the model's own counts "
+        "where this is left as it is.",
+        minimum=6.0,
     )
     zoom: float = parameter(
         1.5, "Zoom", "Patches show nuclei at random up to so many times larger or smaller.", minimum=1.0

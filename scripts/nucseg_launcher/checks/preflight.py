@@ -46,6 +46,13 @@ def _home(path: Path) -> Path:
     return path
 
 
+def is_one_image(path: Path) -> bool:
+    """Whether a path means one image, not a folder of them; a file of no image's format is one that can't be read."""
+    from nucseg.formats.listing import is_zarr
+
+    return path.is_file() or (is_zarr(path) and path.is_dir())
+
+
 def input_images(path: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder that IN means, and the name of the image where IN is one; no name for all of the folder.
 
@@ -55,10 +62,9 @@ def input_images(path: Path) -> tuple[Path, tuple[str, ...]]:
         As `existing_folder`, or the file is no image.
     """
     from nucseg.formats import list_images
-    from nucseg.formats.listing import is_zarr
 
     path = _home(path)
-    if not path.is_file() and not (is_zarr(path) and path.is_dir()):
+    if not is_one_image(path):
         return existing_folder("the input folder", path), ()
     folder = existing_folder("the input folder", path.parent)
     if path.name not in {image.name for image in list_images(folder)}:
@@ -82,13 +88,12 @@ def truth_folder(path: Path | None, images: tuple[Path, tuple[str, ...]] | None 
         As `existing_folder`, or the file is not what the image's ground truth is called.
     """
     from nucseg.folders import find_ground_truth
-    from nucseg.formats.listing import is_zarr
 
     what = "the ground truth folder"
     if path is None:
         return None
     path = _home(path)
-    if not images or not images[1] or not (path.is_file() or is_zarr(path)):
+    if not images or not images[1] or not is_one_image(path):
         return existing_folder(what, path)
     folder = existing_folder(what, path.parent)
     for image, truth in find_ground_truth(folder, [images[0] / name for name in images[1]]).items():

@@ -149,9 +149,10 @@ def _run_all(
             if error.exit_code == USAGE:
                 raise
             show_failure(f"{order.method.name} cannot be run", error.cause, error.hint)
-            with contextlib.suppress(OSError, NucsegError):
+            if not args.dry_run:
                 # A folder that cannot be written is why it was not run.
-                record.write_not_run(out.method(order.method.name), order.method.name, error)
+                with contextlib.suppress(OSError, NucsegError):
+                    record.write_not_run(out.method(order.method.name), order.method.name, error)
             codes.append(error.exit_code)
         if is_interruption(codes[-1]):
             return codes[-1]

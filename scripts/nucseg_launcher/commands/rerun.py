@@ -1,9 +1,10 @@
 """``nucseg rerun``: do a recorded run again, and say whether the labels are the same."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import ENVIRONMENT, FAILED_IMAGE, USAGE, NucsegError
 from nucseg.progress import say
@@ -11,6 +12,9 @@ from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.signals import is_interruption
 from nucseg_launcher.units import size_text
+
+if TYPE_CHECKING:
+    from nucseg_launcher.engines.base import Engine, Job
 
 DESCRIPTION = """\
 Do again what a run.json records: the same methods, images, weights and parameters, into a new folder OUT. Then say for
@@ -22,7 +26,7 @@ example:
   nucseg rerun my_results/run.json again
 
 exit code: 0 all labels are byte-identical; 1 some differ, or some image failed; 2 the record cannot be followed (images
-that are gone or have changed); 3 this machine cannot do it."""
+that are gone or have changed); 3 this machine cannot do it; 4 the container failed; 130 interrupted."""
 
 
 def add_parser(commands: Any) -> None:
@@ -45,16 +49,21 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg.record import read_json
     from nucseg_launcher.checks.preflight import output_folder
     from nucseg_launcher.comparison.overview import write_overview
+    from nucseg_launcher.segmentation import segment
 
     methods = read_json(args.record).get("methods")
     if not isinstance(methods, dict) or not methods:
         raise NucsegError(f"{args.record} is not the record of a run", "OUT/run.json of `nucseg run`", USAGE)
     out = OutFolder(output_folder(args.output))
-    for facts in methods.values():
-        _check_images(Path(facts["input"]), facts["images"])
-    codes = []
     for name, facts in methods.items():
-        codes.append(_again(name, facts, out, args.engine))
+        if not facts["images"]:
+            done = shlex.quote(str(args.record.absolute().parent))
+            raise NucsegError(f"{args.record} holds no results of {name}", f"nucseg status {done}", USAGE)
+        _check_images(Path(facts["input"]), facts["images"])
+    prepared = [_prepare(name, facts, out, args.engine) for name, facts in methods.items()]
+    codes = []
+    for engine, job in prepared:
+        codes.append(segment(engine, job, out))
         if is_interruption(codes[-1]):
             return codes[-1]
     write_overview(out)
@@ -74,11 +83,12 @@ def _check_images(folder: Path, images: Sequence[dict[str, Any]]) -> None:
             raise NucsegError(f"{path} has changed since the run", "put the recorded image back", USAGE)
 
 
-def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | None) -> int:
+def _prepare(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | None) -> "tuple[Engine, Job]":
+    """The job that does again what is recorded of a method, and its engine, both checked."""
     from nucseg.folders import find_images
     from nucseg_launcher.catalogue import get_method
     from nucseg_launcher.engines import choose_engine
-    from nucseg_launcher.segmentation import Order, prepare, segment
+    from nucseg_launcher.segmentation import Order, prepare
     from nucseg_launcher.settings import choose_model
 
     method = get_method(name)
@@ -109,7 +119,7 @@ def _again(name: str, facts: dict[str, Any], out: OutFolder, engine_name: str | 
     image = engine.identity(job).get("image_id")
     if facts.get("image_id") and image and image != facts["image_id"]:
         say(f"note: {name} ran in the image {facts['image_id']}, which is now {image}")
-    return segment(engine, job, out)
+    return engine, job
 
 
 def _tell(name: str, facts: dict[str, Any], out: OutFolder) -> bool:

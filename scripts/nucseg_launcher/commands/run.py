@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an earlier run: images that it finished with the same settings are not done again",
+        help="go on with an earlier run, with its settings: images that it finished are not done again",
     )
     parser.set_defaults(execute=execute)
 
@@ -105,7 +105,7 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.checks import preflight
     from nucseg_launcher.comparison.overview import write_overview
     from nucseg_launcher.engines import choose_engine
-    from nucseg_launcher.segmentation import Order, prepare, segment
+    from nucseg_launcher.segmentation import Order, as_before, prepare, segment
 
     if "," in args.method:
         several = shlex.join(["nucseg", "compare", args.method, str(args.input), str(args.output)])
@@ -114,7 +114,6 @@ def execute(args: argparse.Namespace) -> int:
     settings = split_settings([*args.settings, *([f"model={args.model}"] if args.model else [])])
     model = choose_model(method, settings.pop("model", None), settings)
     check_settings(method, settings)
-    check_weights(method, model, settings, "--model")
     in_dir, only = images = preflight.input_images(args.input)
     order = Order(
         method=method,
@@ -128,6 +127,9 @@ def execute(args: argparse.Namespace) -> int:
         memory=parse_memory(args.memory) if args.memory else None,
         resume=args.resume,
     )
+    if args.resume:
+        order = as_before(order)
+    check_weights(method, order.model, order.settings, "--model")
     engine, note = choose_engine(args.engine, [method])
     if note:
         say(note)

@@ -1,6 +1,7 @@
 """``nucseg score``: label images against ground truth, without running anything."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def execute(args: argparse.Namespace) -> int:
 
     if args.out and args.out.suffix not in (".json", ".tsv"):
         raise NucsegError(f"--out {args.out} is neither .json nor .tsv", "--out scores.json", USAGE)
+    out = args.out.expanduser() if args.out else None
     pairs = _pairs(args.pred.expanduser(), args.gt.expanduser())
     rows = [{"image": pred.name, **score_files(pred, truth)} for pred, truth in pairs]
     width = max(len(row["image"]) for row in rows)
@@ -61,27 +63,29 @@ def execute(args: argparse.Namespace) -> int:
     if len(rows) > 1:
         mean = sum(row["f1_50"] for row in rows) / len(rows)
         say(f"mean F1 at IoU 0.5 of {count_text(len(rows), 'image')}: {mean:.3f}")
-    if args.out:
-        write_scores(args.out, rows)
-        say(f"  scores  {args.out}")
+    if out:
+        write_scores(out, rows)
+        say(f"  scores  {out}")
     return 0
 
 
 def _pairs(pred: Path, gt: Path) -> list[tuple[Path, Path]]:
     from nucseg.folders import find_ground_truth, find_images
-    from nucseg_launcher.checks.preflight import existing_folder
+    from nucseg_launcher.checks.preflight import existing_folder, is_one_image
 
-    if pred.is_file() and gt.is_file():
+    single = [is_one_image(path) for path in (pred, gt)]
+    if all(single):
         return [(pred, gt)]
     for path in (pred, gt):
         if not path.exists():
             raise NucsegError(f"{path} does not exist", f"check the spelling; its full path: {path.absolute()}", USAGE)
-    if pred.is_file() or gt.is_file():
-        raise NucsegError("PRED and GT must both be files, or both be folders", "name two of a kind", USAGE)
+    if any(single):
+        raise NucsegError("PRED and GT must both be images, or both be folders of images", "name two of a kind", USAGE)
     methods = OutFolder(pred).methods()
     if methods:
-        labels = [f"nucseg score {OutFolder(pred).method(name).labels} {gt}" for name in methods]
-        raise NucsegError(f"{pred} holds the results of a run, not label images", " or ".join(labels), USAGE)
+        folders = [str(OutFolder(pred).method(name).labels) for name in methods]
+        hint = " or ".join(shlex.join(["nucseg", "score", folder, str(gt)]) for folder in folders)
+        raise NucsegError(f"{pred} holds the results of a run, not label images", hint, USAGE)
     images, _ = find_images(existing_folder("the folder of label images", pred))
     truths = find_ground_truth(existing_folder("the ground truth folder", gt), images)
     for image in images:

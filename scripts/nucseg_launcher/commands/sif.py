@@ -1,6 +1,7 @@
 """``nucseg sif``: make the SIF files that Apptainer runs."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def execute(args: argparse.Namespace) -> int:
         with _source(method, archive, folder) as source:
             _convert(program, method, source, folder)
     if folder != sif_folder():
-        say(f"`nucseg run` looks there after: export {FOLDER_VARIABLE}={folder}")
+        say(f"`nucseg run` looks there after: export {FOLDER_VARIABLE}={shlex.quote(str(folder))}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """From the records of many tasks to those of one run: after it, OUT is as a local run leaves it."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +82,7 @@ def take_over(out: OutFolder, method: str) -> None:
         jobs = sorted({image.task[0] for image in alive if image.task})
         raise NucsegError(
             f"{count_text(len(alive), 'image')} of {out.path} are queued or running on the cluster",
-            f"wait for them (nucseg status {out.path}), or cancel them: scancel {' '.join(jobs)}",
+            f"wait for them (nucseg status {shlex.quote(str(out.path))}), or cancel them: scancel {' '.join(jobs)}",
             USAGE,
         )
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nucseg import __version__
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 from nucseg.folders import find_ground_truth, prepare_output
 from nucseg.method import Resources, load_method
@@ -174,7 +173,7 @@ def _is_finished(job: Job, image: Path, entry: dict[str, Any], truth: Path | Non
 
 
 def check_same(out: OutFolder, job: Job) -> None:
-    """Refuse to mix results of different inputs or settings.
+    """Refuse to mix results of different inputs; of their settings, `as_before` takes care.
 
     Raises
     ------
@@ -184,16 +183,16 @@ def check_same(out: OutFolder, job: Job) -> None:
     if job.folder.submissions.exists() and not job.resume:
         raise NucsegError(
             f"{job.method.name} was submitted for {out.path} before",
-            f"--resume to submit only what is missing; `nucseg status {out.path}` tells how far it is",
+            f"--resume to submit only what is missing; how far it is: nucseg status {shlex.quote(str(out.path))}",
             USAGE,
         )
-    before = dict(read_json(out.run).get("methods", {}).get(job.method.name, {}))
-    before["version"] = read_json(job.folder.container_record).get("nucseg", __version__)
-    for key, value in {**launch.question_of(job), "version": __version__}.items():
-        if before.get(key, value) != value:
+    before = read_json(out.run).get("methods", {}).get(job.method.name, {})
+    question = launch.question_of(job)
+    for key, what in (("input", "input folder"), ("ground_truth", "ground truth")):
+        if before.get(key, question[key]) != question[key]:
             raise NucsegError(
-                f"{job.folder.path} holds results of another {key.replace('_', ' ')}: {before[key]}, not {value}",
-                "the same words as before with --resume, or another output folder",
+                f"{job.folder.path} holds results of another {what}: {before[key]}, not {question[key]}",
+                "the same folders as before with --resume, or another output folder",
                 USAGE,
             )
 

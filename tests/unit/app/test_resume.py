@@ -158,6 +158,30 @@ def test_a_record_that_cannot_be_written_costs_no_result(folders, tmp_path, caps
     assert (folders[1] / "a.tif").stat().st_mtime_ns == before
 
 
+def test_new_results_stay_where_the_record_cannot_be_written(folders, capsys):
+    assert run(folders) == 0
+    before = (folders[1] / "a.tif").stat().st_mtime_ns
+    (folders[1] / ".nucseg_run.json.part").mkdir()
+    (folders[1] / ".nucseg_run.json.part" / "x").touch()
+    assert run(folders, "--resume", "--sigma=2") != 0
+    assert (folders[1] / "a.tif").stat().st_mtime_ns > before
+
+
+def test_ground_truth_that_cannot_be_read_costs_a_finished_image_nothing(folders, tmp_path, capsys):
+    gt = tmp_path / "gt"
+    gt.mkdir()
+    for image in folders[0].iterdir():
+        tifffile.imwrite(gt / image.name, TRUTH)
+    assert run(folders, "--gt", f"{gt}") == 0
+    (gt / "a.tif").unlink()
+    (gt / "a.tif").symlink_to(tmp_path / "nowhere.tif")
+    assert run(folders, "--resume", "--gt", f"{gt}") == 1
+    out, err = capsys.readouterr()
+    assert "the scores are missing (the labels are written)" in out
+    assert "Traceback" not in err
+    assert set(status(folders[1]).values()) == {"done"}
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_keeps_what_is_finished_and_resume_goes_on(folders, number, code):
     write_image(folders[0] / "slow.tif")

@@ -10,7 +10,6 @@ pytest.importorskip("cellpose", reason="cellpose 3 is in its image only")
 resnet_torch = pytest.importorskip("cellpose.resnet_torch", reason="this is cellpose 4")
 
 from images.cellpose.method import METHOD, CellposeParams  # noqa: E402
-from images.cellpose.segmenter import OVERLAP, TILE, _padded  # noqa: E402
 from nucseg.errors import USAGE, NucsegError  # noqa: E402
 from nucseg.models import write_model  # noqa: E402
 from nucseg.planes import count_tiles, seen_shape  # noqa: E402
@@ -101,12 +100,19 @@ def test_progress_counts_every_tile(model_file, volume):
     segmenter, params = load(model_file, nucleus_diameter=6.0)
     told = []
     segmenter.segment(volume, params, lambda fraction, text: told.append((fraction, text)))
-    total = count_tiles(seen_shape(SHAPE, 20 / 12, 2.0), TILE, OVERLAP, _padded)
+    total = count_tiles(seen_shape(SHAPE, 20 / 12, 2.0), segmenter.tile, segmenter.padded)
     assert total == 53 + 80 + 80
     assert told[-1] == (0.9, "following the flows")
     assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
     assert sum("following" in text for _, text in told) == 1
     assert told[0][1].endswith(f"of {total}")
+
+
+def test_a_diameter_in_a_wrong_unit_is_refused_before_the_volume_is_enlarged(model_file, volume):
+    segmenter, params = load(model_file, nucleus_diameter=0.006)
+    with pytest.raises(NucsegError, match=r"would have to see [0-9,]{9,} voxels") as caught:
+        segmenter.segment(volume, params, lambda fraction, text: None)
+    assert "unit" in caught.value.hint
 
 
 def test_diameter_is_measured_and_said(model_file, volume, capsys):

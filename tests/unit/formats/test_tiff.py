@@ -7,6 +7,7 @@ import tifffile
 
 from nucseg.errors import FAILED_IMAGE, NucsegError
 from nucseg.formats import read_labels, read_volume
+from nucseg.formats.label_file import open_labels
 
 T, Z, C, Y, X = 2, 5, 3, 8, 9
 FIVE = np.arange(T * Z * C * Y * X, dtype=np.uint16).reshape(T, Z, C, Y, X)
@@ -237,3 +238,16 @@ def test_negative_integer_labels_and_2d_labels(tmp_path: Path) -> None:
         read_labels(saved(tmp_path, np.full((2, 3, 5), -1, np.int32), photometric="minisblack"))
     with pytest.raises(NucsegError, match="2D"):
         read_labels(saved(tmp_path, STACK[0]))
+
+
+def test_labels_are_read_in_the_order_of_the_image(tmp_path):
+    """Not in that of the file's pages, which another program may have written otherwise."""
+    head = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+    sizes = 'DimensionOrder="XYZCT" Type="uint8" SizeX="6" SizeY="5" SizeZ="3" SizeC="1" SizeT="1">'
+    order = "".join(f'<TiffData IFD="{page}" FirstZ="{z}" PlaneCount="1"/>' for z, page in enumerate((0, 2, 1)))
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path) as file:
+        for value, description in ((5, f"{head}{sizes}{order}</Pixels></Image></OME>"), (9, None), (7, None)):
+            file.write(np.full((5, 6), value, np.uint8), description=description, metadata=None, contiguous=False)
+    assert read_labels(path)[:, 0, 0].tolist() == [5, 7, 9]
+    assert [open_labels(path).planes(z, z + 1)[0, 0, 0] for z in range(3)] == [5, 7, 9]

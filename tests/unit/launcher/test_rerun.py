@@ -71,6 +71,18 @@ def test_a_rerun_needs_the_same_images(compared, nucseg, two_images, tmp_path):
     assert not (tmp_path / "again").exists()
 
 
+def test_a_record_without_results_is_no_rerun(compared, nucseg, tmp_path):
+    run = json.loads((compared[0] / "run.json").read_text())
+    run["methods"]["threshold"]["images"] = []
+    (tmp_path / "run.json").write_text(json.dumps(run))
+
+    done = nucseg("rerun", tmp_path / "run.json", tmp_path / "again")
+
+    assert done.returncode == 2
+    assert "holds no results of threshold" in done.stderr
+    assert not (tmp_path / "again").exists()
+
+
 def test_the_crate_describes_itself(compared, nucseg, tmp_path):
     from rocrate.rocrate import ROCrate
 

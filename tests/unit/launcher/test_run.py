@@ -125,6 +125,20 @@ def test_results_of_another_run_are_not_touched_without_resume(finished, nucseg,
     assert {path: path.stat().st_mtime_ns for path in finished.out.rglob("*")} == before
 
 
+def test_resume_goes_on_with_the_settings_of_the_run_and_takes_no_others(finished, nucseg, two_images, tmp_path):
+    shutil.copytree(finished.out, tmp_path / "out")
+    words = ("run", "threshold", two_images, tmp_path / "out", *HERE, "--resume")
+    done = nucseg(*words)
+    assert done.returncode == 0, done.stderr
+    assert "0 done, 0 failed, 2 done before" in done.stdout
+    done = nucseg(*words, "--set", "sigma=0.5")
+    assert "0 done, 0 failed, 2 done before" in done.stdout
+    done = nucseg(*words, "--set", "sigma=2")
+    assert done.returncode == 2
+    assert "holds results made with sigma 0.5, not 2.0" in done.stderr
+    assert {path.name for path in (tmp_path / "out").rglob("*.tif")} == {path.name for path in two_images.iterdir()}
+
+
 def test_results_of_other_images_are_not_mixed_in(finished, nucseg, tmp_path):
     shutil.copytree(finished.out, tmp_path / "out")
     (tmp_path / "images").mkdir()

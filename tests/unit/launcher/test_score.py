@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import tifffile
+from app_harness import write_zarr
 
 from nucseg.formats import read_labels, write_labels
 
@@ -23,6 +24,15 @@ def test_score_of_folders_and_of_files(nucseg, others, truth, tmp_path):
     assert json.loads((tmp_path / "one.json").read_text())[0]["f1_by_iou"][-1]["f1"] == 1
 
 
+def test_score_of_one_zarr(nucseg, truth, tmp_path):
+    labels = read_labels(truth / "a.tif")
+    for name in ("mine.zarr", "truth.zarr"):
+        write_zarr(tmp_path / name, labels)
+    done = nucseg("score", tmp_path / "mine.zarr", tmp_path / "truth.zarr")
+    assert done.returncode == 0, done.stderr
+    assert "f1_50 1.000" in done.stdout
+
+
 def test_the_table_of_scores_has_the_columns_of_all_images(nucseg, truth, tmp_path):
     for folder in ("pred", "true"):
         (tmp_path / folder).mkdir()
@@ -36,7 +46,7 @@ def test_the_table_of_scores_has_the_columns_of_all_images(nucseg, truth, tmp_pa
 
 
 def test_score_says_what_does_not_fit(nucseg, others, truth, tmp_path):
-    assert "must both be files" in nucseg("score", others["right"], truth / "a.tif").stderr
+    assert "must both be images" in nucseg("score", others["right"], truth / "a.tif").stderr
     assert "does not exist" in nucseg("score", others["right"] / "z.tif", truth / "a.tif").stderr
     assert "neither .json nor .tsv" in nucseg("score", others["right"], truth, "--out", tmp_path / "x.txt").stderr
     write_labels(tmp_path / "a.tif", np.ones((3, 4, 5), np.uint8), None)

@@ -47,11 +47,13 @@ def test_voxels_outside_the_volume_are_ignored():
 def test_the_network_to_start_from_is_what_is_recorded():
     def go_on(config, **asked):
         job = TrainingJob([], [], Path(), StarDistTrainParams(**asked), "cpu", lambda done, text: None)
-        return going_on(job, parameters_of(config)).params
+        return going_on(job, parameters_of(config), {"input": {"nucleus_diameter_voxels": 12}}).params
 
     assert go_on(CONFIG).n_rays == go_on(CONFIG, n_rays=32).n_rays == 32
     with pytest.raises(NucsegError, match=r"--n_rays 96: the model to start from has 32"):
         go_on(CONFIG, n_rays=96)
+    assert go_on(CONFIG).diameter == 12
+    assert go_on(CONFIG, diameter=20.0).diameter == 20
     resnet = StarDistConfig(backbone="resnet", n_rays=96)
     assert go_on(resnet).n_rays == 96
     with pytest.raises(NucsegError, match="--depth 3: the model to start from has no such number"):

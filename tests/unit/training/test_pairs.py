@@ -149,6 +149,9 @@ def test_numbers_of_any_size_are_labels(folders):
     (small,) = find_pairs(*folders, TrainParams())
     tifffile.imwrite(folders[1] / "a.tif", np.where(nuclei() > 0, nuclei() + np.uint32(2**32 - 4), 0).astype(np.uint32))
     (large,) = find_pairs(*folders, TrainParams())
+    tifffile.imwrite(folders[1] / "a.tif", nuclei() * np.uint16(1000))
+    (sparse,) = find_pairs(*folders, TrainParams())
+    assert sparse.labels.max() == nuclei().max()
     assert large.labels.max() == nuclei().max()
     assert large.diameter == small.diameter
     assert np.array_equal(large.centres, small.centres)
