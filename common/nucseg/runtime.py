@@ -144,6 +144,26 @@ def compile_network(module: torch.nn.Module, device: str, *, exact: bool) -> Net
         return _TorchNetwork(module, device, not bfloat16)
 
 
+def check_numbers(outputs: np.ndarray) -> None:
+    """Raise `NucsegError` where a network gave a NaN or infinity."""
+    import numpy as np
+
+    if not np.isfinite(outputs).all():
+        raise NucsegError(
+            "the network gave values that are not finite numbers (NaN)",
+            "check the image for NaN and extreme values, or run with --exact true; if it stays, the model is damaged",
+        )
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        probabilities: np.ndarray = 1 / (1 + np.exp(-logits))
+    return probabilities
+
+
 class _TorchNetwork:
     """Torch, channels last: without it, torch sends small 3D convolutions to a kernel 10 times slower."""
 

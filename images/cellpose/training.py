@@ -13,7 +13,7 @@ from images.cellpose.method import CellposeParams, CellposeTrainParams
 from images.cellpose.model_file import build, load_any
 from images.cellpose.segmenter import CellposeSegmenter
 from nucseg.training.job import TrainingJob, going_on
-from nucseg.training.pairs import PERCENTILES, Pair
+from nucseg.training.pairs import Pair, declared_input
 from nucseg.training.patches import OUTSIDE
 from nucseg.training.samples import Sample
 from nucseg.training.teach import MakeTargets, State, mean_f1, teach
@@ -94,7 +94,7 @@ class CellposeLearner:
         """With upstream's threshold."""
         info = {
             "config": self.config,
-            "input": {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.diameter},
+            "input": declared_input(self.diameter),
             "thresholds": {"cellprob": 0.0},
         }
         return CellposeSegmenter.of(info, dict(state), self.device, exact=False), CellposeParams()

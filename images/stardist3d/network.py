@@ -52,11 +52,6 @@ class StarDist3D(nn.Module):
         """Every axis of the input must be a multiple of this, ZYX."""
         return self.config.divisor
 
-    @property
-    def receptive_field(self) -> Shape:
-        """Half width of the receptive field, in input voxels, ZYX."""
-        return self.config.receptive_field
-
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Predict from normalised intensities.
 

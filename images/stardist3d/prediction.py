@@ -19,7 +19,7 @@ from images.stardist3d.suppression import suppress
 from nucseg.errors import NucsegError
 from nucseg.labels import checked_labels
 from nucseg.method import Report
-from nucseg.runtime import available_memory
+from nucseg.runtime import available_memory, check_numbers, sigmoid
 from nucseg.tiling import Readable, Tile, padded_shape, plan_tiles, read_padded
 from nucseg.volume import Shape, Triple
 
@@ -300,8 +300,7 @@ def _candidates_in_tile(
         )
     outputs = network(block[None])
     logits = outputs[0][0, 0]
-    if not np.isfinite(logits).all():
-        raise _not_numbers()
+    check_numbers(logits)
     grid = np.array(config.grid)
     start = np.array([s.start for s in tile.read]) // grid
     # Counted from the tile's start: its core, without the border of the padded volume and the padding.
@@ -310,13 +309,11 @@ def _candidates_in_tile(
     first = np.maximum([s.start for s in tile.core] // grid, BORDER) - start
     last = np.minimum.reduce([[s.stop for s in tile.core] // grid, padded - BORDER, inside]) - start
     core = tuple(slice(max(0, a), max(0, b)) for a, b in zip(first, last, strict=True))
-    with np.errstate(over="ignore"):
-        prob = 1 / (1 + np.exp(-logits[core]))
+    prob = sigmoid(logits[core])
     places = np.nonzero(prob > np.float32(prob_thresh))
     at = tuple(index + part.start for index, part in zip(places, core, strict=True))
     dist = np.maximum(np.moveaxis(outputs[1][0], 0, -1)[at], np.float32(LEAST_DISTANCE))
-    if not np.isfinite(dist).all():
-        raise _not_numbers()
+    check_numbers(dist)
     classes = None
     if config.n_classes is not None:
         chosen = np.moveaxis(outputs[2][0], 0, -1)[at]
@@ -332,11 +329,4 @@ def _too_many(count: int, limit: int, prob_thresh: float, tiles: int, of: int) -
         f"the network sees {count:,} candidates for nuclei above probability {prob_thresh:g}{where}, and the limit is "
         f"{limit:,}: the model doesn't suit this image, or its scale",
         "give the nucleus diameter, raise --prob_thresh, or choose another model (--max_candidates moves the limit)",
-    )
-
-
-def _not_numbers() -> NucsegError:
-    return NucsegError(
-        "the network gave values that are not finite numbers (NaN)",
-        "check the image for NaN and extreme values, or run with --exact true; if it stays, the model is damaged",
     )

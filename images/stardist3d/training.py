@@ -16,7 +16,7 @@ from images.stardist3d.tuning import tune_thresholds
 from nucseg.errors import USAGE, NucsegError
 from nucseg.runtime import compile_network
 from nucseg.training.job import TrainingJob, going_on
-from nucseg.training.pairs import PERCENTILES, Pair
+from nucseg.training.pairs import Pair, declared_input
 from nucseg.training.patches import OUTSIDE
 from nucseg.training.samples import Sample
 from nucseg.training.teach import MakeTargets, State, teach
@@ -118,8 +118,7 @@ class StarDistLearner:
 
     def segmenter(self, state: State) -> tuple[StarDistSegmenter, StarDistParams]:
         """With thresholds in the middle of those that are tuned."""
-        declared = {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.diameter}
-        info = {"input": declared, "thresholds": {"prob": 0.5, "nms": 0.4}}
+        info = {"input": declared_input(self.diameter), "thresholds": {"prob": 0.5, "nms": 0.4}}
         module = build(self.network, {key: value.numpy() for key, value in state.items()})
         network = compile_network(module, self.device, exact=False)
         return StarDistSegmenter(network, self.network, info, self.device), StarDistParams()

@@ -7,22 +7,17 @@ import numpy as np
 from images.stardist3d.prediction import predict_candidates, render_labels
 from images.stardist3d.segmenter import StarDistSegmenter
 from images.stardist3d.suppression import suppress
-from nucseg.metrics.matching import match_table
-from nucseg.metrics.overlap import overlap_table
-from nucseg.scaling import View, zoom_to_diameter
 from nucseg.tiling import plan_tiles
 from nucseg.training.pairs import Pair
-from nucseg.training.teach import best_choice
+from nucseg.training.teach import best_choice, tuning_score
 
 PROB = (0.3, 0.4, 0.5, 0.6, 0.7)
 NMS = (0.3, 0.4, 0.5, 0.2, 0.1)
 """Upstream tunes among the first three; of equally good ones, the first counts."""
 
-IOU = (0.3, 0.5, 0.7)
-
 
 def tune_thresholds(segmenter: StarDistSegmenter, pairs: Sequence[Pair]) -> dict[str, float]:
-    """Thresholds of probability and overlap with the best mean F1 over the pairs and `IOU`.
+    """Thresholds of probability and overlap with the best mean F1 over the pairs (`tuning_score`).
 
     Parameters
     ----------
@@ -43,9 +38,9 @@ def tune_thresholds(segmenter: StarDistSegmenter, pairs: Sequence[Pair]) -> dict
 
 
 def _f1(segmenter: StarDistSegmenter, pair: Pair) -> np.ndarray:
-    """Mean F1 over `IOU` on one volume for each of `PROB` and `NMS`, at the network's scale."""
+    """`tuning_score` on one volume for each of `PROB` and `NMS`, at the network's scale."""
     config, wanted = segmenter.config, segmenter.info["input"]["nucleus_diameter_voxels"]
-    view = View(pair.volume, zoom_to_diameter(pair.volume, pair.diameter, wanted), pair.range)
+    view = pair.view(wanted)
     tiles = plan_tiles(view.shape, segmenter.tile(view.shape), config.receptive_field, config.divisor)
     candidates = predict_candidates(segmenter.network, view, config, PROB[0], tiles)
     scores = np.zeros((len(PROB), len(NMS)))
@@ -55,5 +50,5 @@ def _f1(segmenter: StarDistSegmenter, pair: Pair) -> np.ndarray:
         # A less probable candidate never suppresses a more probable one, so this equals a run at `prob`.
         for i, prob in enumerate(PROB):
             labels = render_labels(nuclei[nuclei.prob > prob], view, config)
-            scores[i, j] = np.mean([found.f1 for found in match_table(overlap_table(pair.labels, labels), IOU)])
+            scores[i, j] = tuning_score(pair, labels)
     return scores

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nucseg.errors import NucsegError
 from nucseg.method import Report
-from nucseg.runtime import Network
+from nucseg.runtime import Network, check_numbers, sigmoid
 from nucseg.scaling import View
 from nucseg.tiling import Tile, read_padded
 
@@ -45,12 +44,6 @@ def predict_maps(
         source = tuple(slice(t.start - r.start, t.stop - r.start) for t, r in zip(target, tile.read, strict=True))
         for probabilities, output in zip(maps, outputs, strict=True):
             logits = output[0, 0][source]
-            if not np.isfinite(logits).all():
-                raise NucsegError(
-                    "the network gave values that are not finite numbers (NaN)",
-                    "check the image for NaN and extreme values, or run with --exact true; "
-                    "if it stays, the model is damaged",
-                )
-            with np.errstate(over="ignore"):
-                probabilities[target] = 1 / (1 + np.exp(-logits))
+            check_numbers(logits)
+            probabilities[target] = sigmoid(logits)
     return maps

@@ -15,12 +15,9 @@ from nucseg.instances import SMALLEST, drop_small
 from nucseg.method import Report
 from nucseg.models import DESCRIPTION, load_weights, read_model
 from nucseg.runtime import Network, compile_network, tile_shape
-from nucseg.scaling import Sizes, View, fit_view
+from nucseg.scaling import USUAL_DIAMETER, Sizes, View, fit_view
 from nucseg.tiling import Tile, plan_patches, plan_tiles
 from nucseg.volume import Shape, Volume
-
-UNKNOWN_DIAMETER = 16.0
-"""Voxels across a nucleus where the model doesn't say: what the seeds' distances are counted by."""
 
 State = Mapping[str, np.ndarray]
 
@@ -69,7 +66,7 @@ class DenseSegmenter:
     @property
     def diameter(self) -> float:
         """Voxels across a nucleus at the model's scale."""
-        return float(self.info["input"].get("nucleus_diameter_voxels", UNKNOWN_DIAMETER))
+        return float(self.info["input"].get("nucleus_diameter_voxels", USUAL_DIAMETER))
 
     def segment(self, volume: Volume, params: DenseParams, progress: Report) -> np.ndarray:
         """Labels of a volume; see `nucseg.method.Segmenter`."""

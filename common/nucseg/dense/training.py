@@ -12,15 +12,11 @@ import torch
 from nucseg.dense.design import DenseModule, Design
 from nucseg.dense.params import DenseParams
 from nucseg.dense.segmenter import DenseSegmenter, build, load_any
-from nucseg.metrics.matching import match
-from nucseg.scaling import View, zoom_to_diameter
 from nucseg.training.job import TrainingJob, going_on
-from nucseg.training.pairs import PERCENTILES, Pair
+from nucseg.training.pairs import Pair, declared_input
 from nucseg.training.samples import Sample
-from nucseg.training.teach import MakeTargets, State, best_choice, teach
+from nucseg.training.teach import MakeTargets, State, best_choice, teach, tuning_score
 from nucseg.volume import Shape
-
-TUNING_IOU = (0.3, 0.5, 0.7)
 
 
 @dataclass
@@ -56,27 +52,27 @@ class DenseLearner:
     def segmenter(self, state: State) -> tuple[DenseSegmenter, DenseParams]:
         """With the middle of the thresholds that are tuned."""
         info = {
-            "input": {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.diameter},
+            "input": declared_input(self.diameter),
             "thresholds": {name: values[len(values) // 2] for name, values in self.design.choices.items()},
         }
         module = build(self.design, self.config, {key: value.numpy() for key, value in state.items()})
         return DenseSegmenter.of(self.design, module, info, self.device), DenseParams()
 
     def tune(self, state: State, pairs: Sequence[Pair]) -> dict[str, float]:
-        """The thresholds with the best mean F1 over the pairs and `TUNING_IOU`, at the network's scale."""
+        """The thresholds with the best mean F1 over the pairs (`tuning_score`), at the network's scale."""
         choices = [
             dict(zip(self.design.choices, c, strict=True)) for c in itertools.product(*self.design.choices.values())
         ]
         segmenter, _ = self.segmenter(state)
 
         def score(pair: Pair) -> np.ndarray:
-            view = View(pair.volume, zoom_to_diameter(pair.volume, pair.diameter, self.diameter), pair.range)
+            view = pair.view(self.diameter)
             maps = segmenter.maps(view)
             scores = []
             for thresholds in choices:
                 labels = segmenter.labels(maps, thresholds, segmenter.least_voxels)
                 labels = view.labels_to_source(labels, maps[0], thresholds["foreground"])
-                scores.append(np.mean([found.f1 for found in match(pair.labels, labels, TUNING_IOU)]))
+                scores.append(tuning_score(pair, labels))
             return np.array(scores)
 
         best = best_choice(pairs, score)

@@ -125,8 +125,7 @@ def _distance(of: np.ndarray, to: np.ndarray) -> float:
 
 
 def _fovl(table: OverlapTable) -> float:
-    order = np.lexsort((-table.pred_index, table.common, table.true_index))
-    best = order[np.diff(table.true_index[order], append=-1) != 0]
+    best = table.best_partners(-table.pred_index, table.common)
     larger = np.maximum(table.true_sizes[table.true_index[best]], table.pred_sizes[table.pred_index[best]])
     return float((table.common[best] / larger).sum() / len(table.true_labels))
 

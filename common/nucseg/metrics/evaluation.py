@@ -168,9 +168,8 @@ def nucleus_scores(table: OverlapTable) -> NucleusScores:
     NucleusScores(true=array([3, 8]), iou=array([0.5, 0. ], dtype=float32), pred=array([5, 0]))
     """
     iou, partner = np.zeros(len(table.true_labels), np.float32), np.zeros(len(table.true_labels), np.int64)
-    # Last of each true object: the highest IoU, and of equal ones the lowest label.
-    order = np.lexsort((-table.pred_index, table.iou, table.true_index))
-    best = order[np.diff(table.true_index[order], append=-1) != 0]
+    # The highest IoU, and of equal ones the lowest label.
+    best = table.best_partners(-table.pred_index, table.iou)
     iou[table.true_index[best]] = table.iou[best]
     partner[table.true_index[best]] = table.pred_labels[table.pred_index[best]]
     return NucleusScores(table.true_labels.astype(np.int64), iou, partner)

@@ -40,6 +40,18 @@ class OverlapTable:
         union = self.true_sizes[self.true_index] + self.pred_sizes[self.pred_index] - self.common
         return np.divide(self.common, union, dtype=np.float64).astype(np.float32)
 
+    def best_partners(self, *keys: np.ndarray) -> np.ndarray:
+        """Positions of the pairs with the best partner of each true object that has one.
+
+        Parameters
+        ----------
+        *keys : numpy.ndarray
+            Per pair, the higher the better; of equal ones the key before decides, as in `numpy.lexsort`.
+        """
+        order = np.lexsort((*keys, self.true_index))
+        best: np.ndarray = order[np.diff(self.true_index[order], append=-1) != 0]
+        return best
+
 
 def overlap_table(gt: np.ndarray, pred: np.ndarray) -> OverlapTable:
     """Count the common voxels of all objects.

@@ -107,8 +107,7 @@ def mean_average_precision(table: OverlapTable, thresholds: Iterable[float] = DS
 
 def _aji(table: OverlapTable, iou: np.ndarray) -> float:
     # Of equal IoU the larger common part wins, whatever the labels are.
-    order = np.lexsort((table.common, iou, table.true_index))
-    best = order[np.diff(table.true_index[order], append=-1) != 0]
+    best = table.best_partners(table.common, iou)
     common = table.common[best]
     alone = np.ones(len(table.pred_labels), bool)
     alone[table.pred_index[best]] = False

@@ -7,7 +7,7 @@ from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.method import Report
-from nucseg.training.pairs import PERCENTILES, Pair
+from nucseg.training.pairs import Pair, declared_input
 
 KEPT = 10
 """Without volumes to validate on, every tenth pair is kept back for it."""
@@ -48,7 +48,7 @@ class TrainingJob:
             "name": self.folder.name,
             "method": method,
             "config": config,
-            "input": {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": self.params.diameter},
+            "input": declared_input(self.params.diameter),
             "training": {
                 **asdict(self.params),
                 "pairs": [pair.name for pair in self.pairs],

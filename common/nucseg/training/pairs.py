@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,16 @@ from nucseg.formats import image_stem, read_image, read_labels
 from nucseg.labels import is_in_pieces
 from nucseg.normalisation import intensity_limits
 from nucseg.params import ImageParams
-from nucseg.scaling import isotropic, zoom_to_diameter
-from nucseg.volume import Volume
+from nucseg.scaling import View, isotropic, zoom_to_diameter
+from nucseg.volume import Triple, Volume
 
 PERCENTILES = (1.0, 99.8)
 """Percentiles of the intensities that every model trained here sees as 0 and 1."""
+
+
+def declared_input(diameter: float) -> dict[str, Any]:
+    """`input` of the ``model.json`` of a model that is trained at this diameter (`nucseg.scaling`)."""
+    return {"percentiles": list(PERCENTILES), "nucleus_diameter_voxels": diameter}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,14 @@ class Pair:
     def name(self) -> str:
         """The image's name without its extension."""
         return image_stem(self.volume.source)
+
+    def zoom(self, diameter: float) -> Triple:
+        """Zoom along Z, Y and X that makes voxels isotropic and the median nucleus this many of them across."""
+        return zoom_to_diameter(self.volume, self.diameter, diameter)
+
+    def view(self, diameter: float) -> View:
+        """The volume as a model sees it that is trained at this diameter."""
+        return View(self.volume, self.zoom(diameter), self.range)
 
 
 def find_pairs(images: Path, labels: Path, params: ImageParams) -> list[Pair]:
@@ -155,9 +169,9 @@ def oversized(pair: Pair, diameter: float, size: int) -> str:
     """
     from scipy.ndimage import find_objects
 
-    scale = np.array(zoom_to_diameter(pair.volume, pair.diameter, diameter))
+    zoom = pair.zoom(diameter)
     spans = [
-        max((s.stop - s.start) * z for s, z in zip(box, scale, strict=True)) for box in find_objects(pair.labels) if box
+        max((s.stop - s.start) * z for s, z in zip(box, zoom, strict=True)) for box in find_objects(pair.labels) if box
     ]
     larger = sum(span > size for span in spans)
     if not larger:

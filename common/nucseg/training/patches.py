@@ -10,7 +10,6 @@ import numpy as np
 from scipy import ndimage
 
 from nucseg.normalisation import normalise
-from nucseg.scaling import zoom_to_diameter
 from nucseg.training.pairs import Pair
 from nucseg.volume import Region, Shape
 
@@ -89,7 +88,7 @@ def cut_patch(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> tuple[np
 def _random_matrix(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> np.ndarray:
     """Matrix from patch voxels to source voxels: scale, rotation, flips."""
     wanted = plan.diameter * plan.zoom ** rng.uniform(-1, 1)
-    zoom = np.array(zoom_to_diameter(pair.volume, pair.diameter, wanted))
+    zoom = np.array(pair.zoom(wanted))
     if rng.random() < 0.5:
         zoom[0] *= plan.zoom_z ** rng.uniform(-1, 1)
     angle = rng.uniform(0, 2 * np.pi)

@@ -27,6 +27,9 @@ from nucseg.volume import Shape
 State = Mapping[str, torch.Tensor]
 MakeTargets = Callable[[np.ndarray, np.ndarray, np.random.Generator], Sample]
 
+TUNING_IOU = (0.3, 0.5, 0.7)
+"""Thresholds are chosen by the mean F1 over these: nuclei found at all, found well, and outlined well."""
+
 
 class Learner(Protocol):
     """What a method adds to a training run.
@@ -144,6 +147,11 @@ def mean_f1(segmenter: Segmenter, params: CommonParams, pairs: Sequence[Pair]) -
             continue
         scores.append(match(pair.labels, checked_labels(labels, pair.volume.shape), (0.5,))[0].f1)
     return float(np.mean(scores))
+
+
+def tuning_score(pair: Pair, labels: np.ndarray) -> float:
+    """Mean F1 of a label image over `TUNING_IOU`."""
+    return float(np.mean([found.f1 for found in match(pair.labels, labels, TUNING_IOU)]))
 
 
 def best_choice(pairs: Sequence[Pair], score: Callable[[Pair], np.ndarray]) -> int | None:

@@ -10,7 +10,7 @@ from nucseg_launcher.causes import NO_CDI
 from nucseg_launcher.checks import Finding
 from nucseg_launcher.engines.apptainer import ApptainerEngine, check_start
 from nucseg_launcher.engines.podman import PodmanEngine, has_gpu_description
-from nucseg_launcher.engines.sif import sif_folder, sif_name
+from nucseg_launcher.engines.sif import sif_file, sif_folder
 from nucseg_launcher.units import count_text
 
 
@@ -47,11 +47,10 @@ def check_apptainer(methods: list[MethodEntry]) -> Iterator[Finding]:
     if error:
         yield _not_working(engine, error)
         return
-    folder = sif_folder()
-    here = [path for method in methods if (path := folder / sif_name(method.image)).is_file()]
-    missing = [method.name for method in methods if folder / sif_name(method.image) not in here]
+    here = [path for method in methods if (path := sif_file(method)).is_file()]
+    missing = [method.name for method in methods if sif_file(method) not in here]
     remedy = f"nucseg sif {' '.join(missing)}" if missing else ""
-    files = f"{len(here)} of {count_text(len(methods), 'method')} in {folder}"
+    files = f"{len(here)} of {count_text(len(methods), 'method')} in {sif_folder()}"
     yield Finding("ok", engine.name, f"{engine.version}, {files}", remedy)
     if here:
         yield from check_start(here[0], memory=None)

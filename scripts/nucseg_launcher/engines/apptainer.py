@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from nucseg.errors import NucsegError
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.causes import NO_GPU, explain_engine_error
 from nucseg_launcher.checks import Finding
@@ -18,7 +19,7 @@ from nucseg_launcher.checks.links import outside_links
 from nucseg_launcher.engines.base import Job, Outcome, Sink
 from nucseg_launcher.engines.child import run_child
 from nucseg_launcher.engines.runspec import RunSpec, make_spec, mount_word
-from nucseg_launcher.engines.sif import find_program, has_program, sif_folder, sif_name
+from nucseg_launcher.engines.sif import find_program, has_program, required_sif, sif_file
 from nucseg_launcher.gpu import host_gpus
 
 ISOLATION = ("--containall", "--no-home", "--no-eval", "--no-privs", "--pwd", "/tmp")
@@ -91,20 +92,20 @@ class ApptainerEngine:
 
     def has_image(self, method: MethodEntry) -> bool:
         """Whether it is installed and the method's SIF file is in its folder."""
-        return has_program() and _sif(method).is_file()
+        return has_program() and sif_file(method).is_file()
 
     def check(self, job: Job) -> list[Finding]:
         """The SIF file must be here and start, with a GPU and a memory limit where they are asked for."""
-        sif = _sif(job.method)
-        if not sif.is_file():
-            remedy = f"nucseg sif {job.method.name}, or name the folder that holds it: export NUCSEG_SIF_DIR=..."
-            return [Finding("error", "image", f"there is no {sif}", remedy)]
+        try:
+            sif = required_sif(job.method)
+        except NucsegError as error:
+            return [Finding("error", "image", error.cause, error.hint)]
         return [*check_start(sif, job.memory), *_check_gpu(job), *outside_links(job)]
 
     def spec(self, job: Job) -> RunSpec:
         """Everything that is decided about the container of a job."""
         gpus = job.device == "cuda" or (job.device == "auto" and bool(host_gpus()))
-        return make_spec(job, image=str(_sif(job.method)), user="", gpus=gpus)
+        return make_spec(job, image=str(sif_file(job.method)), user="", gpus=gpus)
 
     def line(self, job: Job) -> str:
         """The ``apptainer run`` command of a job, after that which makes its /tmp."""
@@ -112,7 +113,7 @@ class ApptainerEngine:
 
     def identity(self, job: Job) -> dict[str, str]:
         """Version of Apptainer, path and checksum of the SIF file."""
-        sif = _sif(job.method)
+        sif = sif_file(job.method)
         with sif.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"engine_version": self.version, "image": str(sif), "image_digest": f"sha256:{digest}"}
@@ -133,14 +134,10 @@ class ApptainerEngine:
         return Outcome(ended.exit_code, peak_memory=ended.peak_memory)
 
     def _words(self, job: Job) -> list[str]:
-        sif, program = _sif(job.method), find_program()
+        sif, program = sif_file(job.method), find_program()
         options = () if sif.is_file() and not _can_cut_network(program, sif) else NO_NETWORK
         variables = {name: os.environ[name] for name in PASSED if name in os.environ}
         return command_words(self.spec(job), program, _scratch(job), options, variables)
-
-
-def _sif(method: MethodEntry) -> Path:
-    return sif_folder() / sif_name(method.image)
 
 
 def _scratch(job: Job) -> Path:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from nucseg.errors import ENVIRONMENT, NucsegError
+from nucseg_launcher.catalogue import MethodEntry
 
 PROGRAMS = ("apptainer", "singularity")
 
@@ -52,3 +53,23 @@ def sif_name(image: str) -> str:
     'stardist3d_v0.1.0.sif'
     """
     return image.rpartition("/")[2].replace(":", "_") + ".sif"
+
+
+def sif_file(method: MethodEntry) -> Path:
+    """Where a method's file is looked for."""
+    return sif_folder() / sif_name(method.image)
+
+
+def required_sif(method: MethodEntry) -> Path:
+    """`sif_file`, which must be there.
+
+    Raises
+    ------
+    NucsegError
+        ENVIRONMENT.
+    """
+    path = sif_file(method)
+    if not path.is_file():
+        hint = f"nucseg sif {method.name}, or name the folder that holds it: export {FOLDER_VARIABLE}=..."
+        raise NucsegError(f"there is no {path}", hint, ENVIRONMENT)
+    return path

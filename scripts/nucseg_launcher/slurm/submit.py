@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
+from nucseg.errors import USAGE, NucsegError
 from nucseg.folders import find_ground_truth, prepare_output
 from nucseg.method import Resources, load_method
 from nucseg.progress import say
@@ -64,32 +64,15 @@ def _script(job: Job, wishes: Wishes, tasks: Sequence[Sequence[str]]) -> str:
 def _container_words(job: Job, wishes: Wishes) -> list[str]:
     from nucseg_launcher.engines.apptainer import command_words
     from nucseg_launcher.engines.runspec import make_spec
-    from nucseg_launcher.engines.sif import find_program
+    from nucseg_launcher.engines.sif import find_program, required_sif
 
     # Whoever asked for a GPU must not get the processor's speed without a word.
     device = "cuda" if job.device == "auto" and wishes.has_gpu else job.device
     # A task that Slurm starts again goes on where it was; which images are its own, the script says.
     job = replace(job, only=(), resume=True, device=device)
-    spec = make_spec(job, image=str(sif_of(job)), user="", gpus=device == "cuda")
+    spec = make_spec(job, image=str(required_sif(job.method)), user="", gpus=device == "cuda")
     # Without --net: what this machine allows its users, a node of the cluster may not.
     return command_words(spec, find_program(), SCRATCH, options=())
-
-
-def sif_of(job: Job) -> Path:
-    """The container's file.
-
-    Raises
-    ------
-    NucsegError
-        ENVIRONMENT: there is none.
-    """
-    from nucseg_launcher.engines.sif import sif_folder, sif_name
-
-    path = sif_folder() / sif_name(job.method.image)
-    if not path.is_file():
-        hint = f"nucseg sif {job.method.name}, or name the folder that holds it: export NUCSEG_SIF_DIR=..."
-        raise NucsegError(f"there is no {path}", hint, ENVIRONMENT)
-    return path
 
 
 def submit(out: OutFolder, job: Job, wishes: Wishes, array_size: int) -> None:
@@ -111,9 +94,10 @@ def submit(out: OutFolder, job: Job, wishes: Wishes, array_size: int) -> None:
         ENVIRONMENT: Slurm does not answer or does not take it.
     """
     from nucseg_launcher.engines.apptainer import ApptainerEngine
+    from nucseg_launcher.engines.sif import required_sif
 
     folder, name = job.folder, job.method.name
-    sif_of(job)
+    required_sif(job.method)
     check_same(out, job)
     largest = client.largest_array()
     prepare_output(folder.path)
