@@ -32,7 +32,7 @@ from bench_tools import SHAPE, Row, Seconds, alternate, measure, print_table, re
 from bench_whole import bench_container, bench_memory
 from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import load_folder
-from images.stardist3d.prediction import Polyhedra, predict_candidates, predict_labels, render_labels
+from images.stardist3d.prediction import Polyhedra, predict, predict_candidates, render
 from images.stardist3d.segmenter import build
 from images.stardist3d.suppression import suppress
 from nucseg.machine import usable_cores
@@ -118,8 +118,8 @@ def bench_model(name: str, folder: Path, oracle: Oracle, image: Path, repeats: i
 
     labels: dict[bool, np.ndarray] = {}
 
-    def predict(exact: bool) -> None:
-        labels[exact] = predict_labels(networks[exact], view, config, thresholds)
+    def segment(exact: bool) -> None:
+        labels[exact] = predict(networks[exact], view, config, thresholds).labels
 
     wanted = image.with_name("upstream.npy")
 
@@ -129,8 +129,8 @@ def bench_model(name: str, folder: Path, oracle: Oracle, image: Path, repeats: i
     times = alternate(
         max(1, repeats // 2),
         upstream_predict,
-        lambda: measure(lambda: predict(True)),
-        lambda: measure(lambda: predict(False)),
+        lambda: measure(lambda: segment(True)),
+        lambda: measure(lambda: segment(False)),
     )
     yield from compare(f"{name}: end to end, exact", times[0], times[1], "< 1")
     yield from compare(f"{name}: end to end, default", times[0], times[2], "< 1")
@@ -162,7 +162,7 @@ def bench_instances(
 
     def ours() -> None:
         order = suppress(found.points, found.dist, found.prob, rays, thresholds["nms"])
-        render_labels(found[order], view, config)
+        render(found[order], view, config)
 
     from images.stardist3d.native import quiet_native_code
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nucseg.labels import checked
 from nucseg.machine import usable_cores
 from nucseg.method import list_methods, load_method, method_folder
 from nucseg.metrics.matching import match
@@ -111,4 +112,5 @@ def _labels(name: str, raw: np.ndarray, device: str, exact: bool) -> np.ndarray:
     method = load_method(name)
     params = method.params(exact=exact, nucleus_diameter=DIAMETER)
     segmenter = method.load(method_folder(name) / "weights" / "general", params, device)
-    return segmenter.segment(Volume(raw, None, Path("bench")), params, lambda fraction, text: None)
+    found = segmenter.segment(Volume(raw, None, Path("bench")), params, lambda fraction, text: None)
+    return checked(found, raw.shape).labels

@@ -56,7 +56,7 @@ def segment_large(path: Path) -> None:
     volume = np.array(np.load(path, mmap_mode="r"))
     begun = time.perf_counter()
     segmenter = METHOD.load(folder, params, "cpu")
-    labels = segmenter.segment(Volume(volume, None, path), params, lambda fraction, text: None)
+    labels = segmenter.segment(Volume(volume, None, path), params, lambda fraction, text: None).labels
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"bytes": peak, "nuclei": int(labels.max()), "seconds": seconds}))

@@ -32,7 +32,7 @@ sys.path[:0] = [str(ROOT / "common"), str(ROOT)]
 from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import load_folder
 from images.stardist3d.network import StarDist3D
-from images.stardist3d.prediction import predict_labels, predict_polyhedra
+from images.stardist3d.prediction import predict, predict_polyhedra
 from nucseg.runtime import compile_network
 from parity_cases import CASES, THRESHOLDS, make_image
 
@@ -195,7 +195,7 @@ def compare(case: dict[str, Any]) -> Iterator[Comparison]:
             thresholds = {"prob": prob_thresh, "nms": nms_thresh}
             for run, tile in (("whole", None), ("tiled", small_tile(config, view.shape))):
                 start = time.perf_counter()
-                labels = predict_labels(network, view, config, thresholds, tile)
+                labels = predict(network, view, config, thresholds, tile).labels
                 seconds = time.perf_counter() - start
                 wanted = expected[f"labels_{i}"]
                 yield Comparison(

@@ -37,7 +37,7 @@ from nucseg.formats import (
     write_labels,
 )
 from nucseg.formats.reading import explained
-from nucseg.labels import checked_labels
+from nucseg.labels import Segmented, checked
 from nucseg.method import Method, Report, Segmenter, method_folder
 from nucseg.models import fingerprint, resolve_model
 from nucseg.morphometry import measure, table_files, write_companion, write_table
@@ -227,9 +227,10 @@ class Batch:
         volume = read_image(image, params)
         say(f"note: {_geometry(volume, params)}")
         if volume.is_constant:
-            labels = np.zeros(volume.shape, np.uint16)
+            found = Segmented(np.zeros(volume.shape, np.uint16))
         else:
-            labels = checked_labels(self.segmenter.segment(volume, params, self.progress), volume.shape)
+            found = checked(self.segmenter.segment(volume, params, self.progress), volume.shape)
+        labels = found.labels
         if not labels.any():
             say(f"note: {image.name}: no nucleus found: check the channel, --nucleus_diameter and the thresholds")
         write_labels(self.request.out_dir / label_name(image), labels, volume.voxel_size)
@@ -240,16 +241,17 @@ class Batch:
             "shape": volume.shape,
             "voxel_size_um": volume.voxel_size,
         }
-        problems = self._extras(image, volume, labels, facts)
+        problems = self._extras(image, volume, found, facts)
         if problems:
             facts["problems"] = problems
         return {**facts, "seconds": round(time.monotonic() - begun, 2), "peak_memory_mib": peak_memory_mib()}
 
-    def _extras(self, image: Path, volume: Volume, labels: np.ndarray, facts: dict[str, Any]) -> list[str]:
+    def _extras(self, image: Path, volume: Volume, found: Segmented, facts: dict[str, Any]) -> list[str]:
         """Table, pictures and scores; their failures don't cost the labels, which are written."""
         steps: list[Step] = []
+        labels = found.labels
         if self.request.measurements:
-            steps.append(("the measurements", lambda: self._measure(image, volume, labels)))
+            steps.append(("the measurements", lambda: self._measure(image, volume, found)))
         if self.request.overlays:
             steps.append(("the overlays", lambda: self._draw(image, volume, labels)))
         return self._try(image, [*steps, *self._scoring(image, labels, facts)])
@@ -273,10 +275,10 @@ class Batch:
                 problems.append(str(problem))
         return problems
 
-    def _measure(self, image: Path, volume: Volume, labels: np.ndarray) -> None:
+    def _measure(self, image: Path, volume: Volume, found: Segmented) -> None:
         assert self.request.measurements is not None
         path, companion = table_files(self.request.measurements, image_stem(image))
-        table = measure(labels, volume)
+        table = {**measure(found.labels, volume), **found.columns}
         write_table(path, table)
         write_companion(companion, table, volume)
 

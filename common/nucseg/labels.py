@@ -1,5 +1,8 @@
 """Label images as methods return them: checked, and numbered without gaps."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
 import numpy as np
 
 from nucseg.errors import NucsegError
@@ -7,6 +10,34 @@ from nucseg.volume import Shape
 
 LARGEST = 1 << 24
 """A label up to this is taken from any volume; beyond, there can't be more labels than voxels."""
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """A label image, and what a method knows of each nucleus.
+
+    Attributes
+    ----------
+    labels : numpy.ndarray
+        ZYX, any integer type, 0 is background.
+    columns : mapping of str to numpy.ndarray
+        For the table of nuclei: columns of `nucseg.morphometry.COLUMNS`, a value per label, in ascending order.
+    """
+
+    labels: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def checked(result: "np.ndarray | Segmented", shape: Shape) -> Segmented:
+    """What a method returned, with `checked_labels`.
+
+    Raises
+    ------
+    NucsegError
+        As `checked_labels`.
+    """
+    found = result if isinstance(result, Segmented) else Segmented(result)
+    return replace(found, labels=checked_labels(found.labels, shape))
 
 
 def checked_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
@@ -39,10 +70,8 @@ def checked_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high > max(labels.size, LARGEST):
         raise NucsegError(f"the method returned labels from {low} to {high} for {labels.size} voxels", hint)
-    present = np.zeros(high + 1, bool)
+    present = present_labels(labels, high)
     present[0] = True
-    for plane in labels:
-        present[plane] = True
     if present.all():
         return labels
     number = (np.cumsum(present) - 1).astype(labels.dtype)
@@ -50,6 +79,14 @@ def checked_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
     for plane in labels:
         plane[:] = number[plane]
     return labels
+
+
+def present_labels(labels: np.ndarray, high: int) -> np.ndarray:
+    """Which of the labels from 0 to `high`, the largest there can be, have a voxel: (high + 1,) of bool."""
+    present = np.zeros(high + 1, bool)
+    for plane in labels:
+        present[plane] = True
+    return present
 
 
 def is_in_pieces(labels: np.ndarray) -> bool:

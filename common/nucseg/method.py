@@ -15,6 +15,7 @@ from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 if TYPE_CHECKING:
     import numpy as np
 
+    from nucseg.labels import Segmented
     from nucseg.params import CommonParams
     from nucseg.training.job import TrainingJob
     from nucseg.volume import Volume
@@ -59,8 +60,8 @@ class Segmenter(Protocol):
         """See above."""
         ...
 
-    def segment(self, volume: Volume, params: Any, progress: Report) -> np.ndarray:
-        """Label image of the volume's shape, any integer type, 0 for background.
+    def segment(self, volume: Volume, params: Any, progress: Report) -> np.ndarray | Segmented:
+        """Label image of the volume's shape, any integer type, 0 for background; or it with columns for the table.
 
         The volume is not of one intensity throughout.
 

@@ -10,7 +10,7 @@ from nucseg.cli import Check
 from nucseg.environment import peak_memory_mib, pick_device, versions
 from nucseg.errors import ENVIRONMENT, USAGE, NucsegError
 from nucseg.failures import explain
-from nucseg.labels import checked_labels
+from nucseg.labels import checked
 from nucseg.method import Method, method_folder
 from nucseg.models import fingerprint, resolve_model
 from nucseg.progress import say
@@ -41,7 +41,7 @@ def self_check(request: Check, method: Method) -> int:
         segmenter = method.load(model, request.params, device)
         loaded = time.monotonic()
         volume = volume_of_balls()
-        labels = checked_labels(segmenter.segment(volume, request.params, lambda fraction, text: None), SHAPE)
+        labels = checked(segmenter.segment(volume, request.params, lambda fraction, text: None), SHAPE).labels
     except Exception as error:
         known = explain(error)
         if known.exit_code == USAGE and not request.params.model:

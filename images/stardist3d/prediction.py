@@ -17,7 +17,7 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.native import quiet_native_code
 from images.stardist3d.suppression import suppress
 from nucseg.errors import NucsegError
-from nucseg.labels import checked_labels
+from nucseg.labels import Segmented, checked, present_labels
 from nucseg.method import Report
 from nucseg.runtime import available_memory, check_numbers, sigmoid
 from nucseg.tiling import Readable, Tile, padded_shape, plan_tiles, read_padded
@@ -89,8 +89,15 @@ class Polyhedra:
         classes = None if self.class_prob is None else self.class_prob[which]
         return Polyhedra(self.points[which], self.prob[which], self.dist[which], classes)
 
+    def columns(self) -> dict[str, np.ndarray]:
+        """What the table of nuclei says of them."""
+        columns = {"probability": self.prob}
+        if self.class_prob is not None:
+            columns |= {"class": self.class_prob.argmax(axis=1), "class_probability": self.class_prob.max(axis=1)}
+        return columns
 
-def predict_labels(
+
+def predict(
     network: Network,
     view: NetworkView,
     config: StarDistConfig,
@@ -98,7 +105,7 @@ def predict_labels(
     tile_shape: Shape | None = None,
     max_candidates: int = 0,
     progress: Report = lambda fraction, text: None,
-) -> np.ndarray:
+) -> Segmented:
     """Segment a volume.
 
     Parameters
@@ -121,8 +128,8 @@ def predict_labels(
 
     Returns
     -------
-    numpy.ndarray
-        int32, shape of the source volume, consecutive labels from 1, 0 for background.
+    Segmented
+        As of `render`.
 
     Raises
     ------
@@ -133,7 +140,7 @@ def predict_labels(
         network, view, config, thresholds, tile_shape, max_candidates, lambda done, text: progress(0.95 * done, text)
     )
     progress(0.95, f"drawing {len(survivors)} nuclei")
-    return render_labels(survivors, view, config)
+    return render(survivors, view, config)
 
 
 def predict_polyhedra(
@@ -145,7 +152,7 @@ def predict_polyhedra(
     max_candidates: int = 0,
     progress: Report = lambda fraction, text: None,
 ) -> Polyhedra:
-    """The nuclei as polyhedra, in decreasing probability; arguments as for `predict_labels`."""
+    """The nuclei as polyhedra, in decreasing probability; arguments as for `predict`."""
     divisor = config.divisor
     tiles = plan_tiles(view.shape, tile_shape or padded_shape(view.shape, divisor), config.receptive_field, divisor)
     candidates = predict_candidates(
@@ -259,26 +266,27 @@ def _in_raster_order(parts: Sequence[Polyhedra]) -> Polyhedra:
     )
 
 
-def render_labels(polyhedra: Polyhedra, view: NetworkView, config: StarDistConfig) -> np.ndarray:
+def render(polyhedra: Polyhedra, view: NetworkView, config: StarDistConfig) -> Segmented:
     """Draw polyhedra into a label image of the source's shape; the more probable one wins a voxel.
 
     Centres and rays are brought to source voxels, so that borders are smooth at any zoom.
 
     Returns
     -------
-    numpy.ndarray
-        int32 ZYX, consecutive from 1.
+    Segmented
+        Labels int32 ZYX, consecutive from 1, with the columns of those polyhedra that have a voxel.
     """
     from stardist.geometry import polyhedron_to_label
 
     shape = view.volume.shape
     if not len(polyhedra):
-        return np.zeros(shape, np.int32)
+        return Segmented(np.zeros(shape, np.int32), polyhedra.columns())
     rays = config.rays().copy(scale=tuple(1 / z for z in view.zoom))
     points = view.to_source(polyhedra.points)
     with quiet_native_code():
         labels = polyhedron_to_label(polyhedra.dist, points, rays, shape, prob=polyhedra.prob, verbose=False)
-    return checked_labels(labels, shape)
+    seen = present_labels(labels, len(polyhedra))[1:]
+    return checked(Segmented(labels, polyhedra[seen].columns()), shape)
 
 
 def polyhedra_volumes(dist: np.ndarray, config: StarDistConfig) -> np.ndarray:

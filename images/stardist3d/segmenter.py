@@ -12,8 +12,9 @@ from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import is_published_folder, load_folder
 from images.stardist3d.method import StarDistParams
 from images.stardist3d.network import StarDist3D
-from images.stardist3d.prediction import BORDER, at_peaks, polyhedra_volumes, predict_candidates, predict_labels
+from images.stardist3d.prediction import BORDER, at_peaks, polyhedra_volumes, predict, predict_candidates
 from images.stardist3d.suppression import suppress
+from nucseg.labels import Segmented
 from nucseg.method import Report
 from nucseg.models import load_weights, read_model
 from nucseg.progress import say
@@ -56,14 +57,14 @@ class StarDistSegmenter:
         config, state, info = load_any(folder)
         return cls(compile_network(build(config, state), device, exact=params.exact), config, info, device)
 
-    def segment(self, volume: Volume, params: StarDistParams, progress: Report) -> np.ndarray:
-        """Labels of a volume; see `nucseg.method.Segmenter`."""
+    def segment(self, volume: Volume, params: StarDistParams, progress: Report) -> Segmented:
+        """Labels of a volume, probabilities and classes; see `nucseg.method.Segmenter`."""
         view = fit_view(volume, self.info["input"], params.nucleus_diameter, self.look, progress)
         self.warn_of_thinness(view)
         own = self.info["thresholds"]
         thresholds = {"prob": params.prob_thresh or own["prob"], "nms": params.nms_thresh or own["nms"]}
         tile = self.tile(view.shape)
-        return predict_labels(self.network, view, self.config, thresholds, tile, params.max_candidates, progress)
+        return predict(self.network, view, self.config, thresholds, tile, params.max_candidates, progress)
 
     def warn_of_thinness(self, view: View) -> None:
         """Say so when the border, where no nucleus is looked for, is half of the volume or more."""

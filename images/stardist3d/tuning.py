@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from images.stardist3d.prediction import predict_candidates, render_labels
+from images.stardist3d.prediction import predict_candidates, render
 from images.stardist3d.segmenter import StarDistSegmenter
 from images.stardist3d.suppression import suppress
 from nucseg.tiling import plan_tiles
@@ -49,6 +49,6 @@ def _f1(segmenter: StarDistSegmenter, pair: Pair) -> np.ndarray:
         nuclei = candidates[order]
         # A less probable candidate never suppresses a more probable one, so this equals a run at `prob`.
         for i, prob in enumerate(PROB):
-            labels = render_labels(nuclei[nuclei.prob > prob], view, config)
+            labels = render(nuclei[nuclei.prob > prob], view, config).labels
             scores[i, j] = tuning_score(pair, labels)
     return scores

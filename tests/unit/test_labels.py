@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nucseg.errors import NucsegError
-from nucseg.labels import checked_labels
+from nucseg.labels import Segmented, checked, checked_labels
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint64])
@@ -32,6 +32,14 @@ def test_consecutive_ones_are_not_copied():
     assert checked_labels(labels, (1, 1, 3)) is labels
     nothing = np.zeros((2, 2, 2), np.uint8)
     assert checked_labels(nothing, (2, 2, 2)) is nothing
+
+
+def test_what_a_method_knows_of_the_nuclei_is_kept():
+    labels = np.array([[[0, 7, 3]]])
+    found = checked(Segmented(labels, {"probability": np.array([0.5, 0.9])}), labels.shape)
+    assert found.labels.tolist() == [[[0, 2, 1]]]
+    assert found.columns["probability"].tolist() == [0.5, 0.9]
+    assert checked(np.array([[[4]]]), (1, 1, 1)).columns == {}
 
 
 def test_no_background():

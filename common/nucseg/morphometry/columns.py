@@ -86,6 +86,9 @@ COLUMNS = {
     "max_intensity": Column("grey value", "highest raw intensity", f"{NUCLEUSJ}, MaxIntensity"),
     "nearest_neighbour_label": Column("1", "label of the nucleus with the nearest centroid, 0 where there is none"),
     "touches_border": Column("1", "1 where a voxel lies at an end of the image in X, Y or Z, so part may be missing"),
+    "probability": Column("1", "how sure the method is of the nucleus, 0 to 1: StarDist's is that of its centre"),
+    "class": Column("1", "most probable class of the nucleus, numbered as in the model; 0 is background"),
+    "class_probability": Column("1", "how sure the method is of the class, 0 to 1"),
     **_lengths("um", "µm"),
     **_lengths("voxels", "voxels"),
     **{
@@ -104,7 +107,7 @@ COLUMNS = {
 """Every column that a table can have, by name."""
 
 WHOLE = frozenset(
-    ["label", "volume_voxels", "nearest_neighbour_label", "touches_border"]
+    ["label", "volume_voxels", "nearest_neighbour_label", "touches_border", "class"]
     + [name for name in COLUMNS if name.startswith("box_")]
 )
 """Columns of whole numbers whatever the image."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nucseg.errors import USAGE, NucsegError
-from nucseg.labels import checked_labels
+from nucseg.labels import checked
 from nucseg.method import Segmenter
 from nucseg.metrics.matching import match
 from nucseg.models import write_model
@@ -139,13 +139,13 @@ def mean_f1(segmenter: Segmenter, params: CommonParams, pairs: Sequence[Pair]) -
     for pair in pairs:
         known = replace(params, nucleus_diameter=pair.diameter * isotropic(pair.volume))
         try:
-            labels = segmenter.segment(pair.volume, known, lambda fraction, text: None)
+            found = segmenter.segment(pair.volume, known, lambda fraction, text: None)
         except NucsegError as error:
             # A network that has just begun to learn may see nuclei everywhere.
             say(f"warning: no F1 of {pair.volume.source.name}: {error.cause}")
             scores.append(0.0)
             continue
-        scores.append(match(pair.labels, checked_labels(labels, pair.volume.shape), (0.5,))[0].f1)
+        scores.append(match(pair.labels, checked(found, pair.volume.shape).labels, (0.5,))[0].f1)
     return float(np.mean(scores))
 
 

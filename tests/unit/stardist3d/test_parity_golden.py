@@ -9,7 +9,7 @@ from stardist_golden import GOLDEN, MODELS, golden_image, unpack_model
 
 from images.stardist3d.converter import load_folder
 from images.stardist3d.network import StarDist3D
-from images.stardist3d.prediction import predict_labels, predict_polyhedra
+from images.stardist3d.prediction import predict, predict_polyhedra
 from nucseg.runtime import compile_network
 
 
@@ -58,7 +58,7 @@ def test_outputs_of_the_network(golden):
 
 
 def test_labels_are_the_same_voxel_for_voxel(golden):
-    labels = predict_labels(golden.network, golden.view, golden.config, golden.thresholds)
+    labels = predict(golden.network, golden.view, golden.config, golden.thresholds).labels
     assert labels.max() > 1
     np.testing.assert_array_equal(labels, golden.expected["labels"])
 
@@ -67,7 +67,7 @@ def test_labels_are_the_same_in_tiles(golden):
     config = golden.config
     halo = [-(-field // step) * step for field, step in zip(config.receptive_field, config.divisor, strict=True)]
     tile = tuple(2 * h + 2 * d for h, d in zip(halo, config.divisor, strict=True))
-    labels = predict_labels(golden.network, golden.view, config, golden.thresholds, tile)
+    labels = predict(golden.network, golden.view, config, golden.thresholds, tile).labels
     np.testing.assert_array_equal(labels, golden.expected["labels"])
 
 

@@ -13,10 +13,10 @@ from images.stardist3d.prediction import (
     Polyhedra,
     at_peaks,
     polyhedra_volumes,
+    predict,
     predict_candidates,
-    predict_labels,
     predict_polyhedra,
-    render_labels,
+    render,
 )
 from nucseg.errors import NucsegError
 from nucseg.tiling import padded_shape, plan_tiles
@@ -63,9 +63,9 @@ def candidates(volume, config=CONFIG, network=None, prob=0.5, tile=None, **kwarg
 
 
 def test_one_spot_becomes_one_ball():
-    labels = predict_labels(
-        bright_spots(CONFIG), ArrayView(volume_with([(8, 12, 14)])), CONFIG, {"prob": 0.5, "nms": 0.4}
-    )
+    found = predict(bright_spots(CONFIG), ArrayView(volume_with([(8, 12, 14)])), CONFIG, {"prob": 0.5, "nms": 0.4})
+    labels = found.labels
+    assert found.columns["probability"].tolist() == pytest.approx([0.881], abs=1e-3)
     assert labels.dtype == np.int32
     assert labels.max() == 1
     assert tuple(np.rint(np.argwhere(labels).mean(axis=0))) == (8, 12, 14)
@@ -73,7 +73,7 @@ def test_one_spot_becomes_one_ball():
 
 
 def test_nothing_above_the_threshold_gives_an_empty_label_image():
-    labels = predict_labels(bright_spots(CONFIG), ArrayView(volume_with([])), CONFIG, {"prob": 0.5, "nms": 0.4})
+    labels = predict(bright_spots(CONFIG), ArrayView(volume_with([])), CONFIG, {"prob": 0.5, "nms": 0.4}).labels
     assert labels.shape == (16, 24, 28)
     assert not labels.any()
 
@@ -158,7 +158,7 @@ def test_output_that_is_not_a_number_is_an_error(output):
 
 def test_enormous_polyhedra_are_an_error():
     with pytest.raises(NucsegError, match="radius"):
-        predict_labels(
+        predict(
             bright_spots(CONFIG, radius=1e6), ArrayView(volume_with([(8, 12, 14)])), CONFIG, {"prob": 0.5, "nms": 0.4}
         )
 
@@ -184,12 +184,16 @@ def test_classes_come_with_their_nuclei():
     assert found.class_prob is not None
     assert found.class_prob.argmax(axis=1).tolist() == [2, 1]
     np.testing.assert_allclose(found.class_prob.sum(axis=1), 1, rtol=1e-6)
+    segmented = predict(network, ArrayView(volume), config, {"prob": 0.5, "nms": 0.4})
+    first, second = segmented.labels[8, 12, 20] - 1, segmented.labels[8, 12, 6] - 1
+    assert segmented.columns["class"][[first, second]].tolist() == [2, 1]
+    assert (segmented.columns["class_probability"] > 0.9).all()
 
 
 @pytest.mark.parametrize("zoom", [(1.0, 1.0, 1.0), (2.0, 1.0, 0.5)])
 def test_labels_are_drawn_in_the_voxels_of_the_source(zoom):
     view = ArrayView(volume_with([(8, 12, 14)]), zoom)
-    labels = predict_labels(bright_spots(CONFIG, radius=6), view, CONFIG, {"prob": 0.5, "nms": 0.4})
+    labels = predict(bright_spots(CONFIG, radius=6), view, CONFIG, {"prob": 0.5, "nms": 0.4}).labels
     assert labels.shape == view.volume.shape
     extent = np.ptp(np.argwhere(labels), axis=0) + 1
     np.testing.assert_allclose(extent, 12 / np.array(zoom), atol=2.1)
@@ -199,7 +203,9 @@ def test_labels_stay_consecutive_when_a_nucleus_is_covered():
     points = np.array([[8, 12, 14], [8, 12, 14], [8, 12, 24]], np.int32)
     dist = np.repeat(np.array([[5], [2], [2]], np.float32), 32, axis=1)
     found = Polyhedra(points, np.array([0.9, 0.8, 0.7], np.float32), dist)
-    labels = render_labels(found, ArrayView(volume_with([])), CONFIG)
+    result = render(found, ArrayView(volume_with([])), CONFIG)
+    labels = result.labels
+    assert result.columns["probability"].tolist() == pytest.approx([0.9, 0.7])
     assert np.unique(labels).tolist() == [0, 1, 2]
     assert labels[8, 12, 24] == 2
 
@@ -213,7 +219,7 @@ def test_volumes_of_polyhedra():
 def test_native_code_leaves_standard_output_and_ctrl_c_alone(capfd):
     before = signal.getsignal(signal.SIGINT)
     dense = volume_with([(z, y, x) for z in (5, 8) for y in (8, 10) for x in (8, 10, 12)])
-    predict_labels(bright_spots(CONFIG), ArrayView(dense), CONFIG, {"prob": 0.5, "nms": 0.4})
+    predict(bright_spots(CONFIG), ArrayView(dense), CONFIG, {"prob": 0.5, "nms": 0.4})
     assert capfd.readouterr().out == ""
     assert signal.getsignal(signal.SIGINT) is before
     with pytest.raises(KeyboardInterrupt):
