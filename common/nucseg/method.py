@@ -135,7 +135,7 @@ def training_params(method: Method) -> type[Any]:
     """
     if method.train_params is None:
         cause = f"{method.title} is used with its published weights and is not trained here"
-        raise NucsegError(cause, "train another method, for example cellpose or stardist3d", USAGE)
+        raise NucsegError(cause, "train another method; its card says whether it is trained here", USAGE)
     return method.train_params
 
 

@@ -24,8 +24,8 @@ class DenseParams(CommonParams):
     seed_thresh: float = parameter(
         0.0,
         "Seed threshold",
-        "Divides nuclei that touch. In unet3d and qcanet how sure a nucleus' core or centre must be, in deepsynth the "
-        "least distance of two centres in diameters; 0 takes the model's own.",
+        "Divides nuclei that touch: how sure a core must be, or the least distance of two centres in diameters (the "
+        "method's card says which); 0 takes the model's own.",
         minimum=0.0,
         maximum=1.0,
     )

@@ -86,7 +86,7 @@ COLUMNS = {
     "max_intensity": Column("grey value", "highest raw intensity", f"{NUCLEUSJ}, MaxIntensity"),
     "nearest_neighbour_label": Column("1", "label of the nucleus with the nearest centroid, 0 where there is none"),
     "touches_border": Column("1", "1 where a voxel lies at an end of the image in X, Y or Z, so part may be missing"),
-    "probability": Column("1", "how sure the method is of the nucleus, 0 to 1: StarDist's is that of its centre"),
+    "probability": Column("1", "how sure the method is of the nucleus, 0 to 1, as its card defines it"),
     "class": Column("1", "most probable class of the nucleus, numbered as in the model; 0 is background"),
     "class_probability": Column("1", "how sure the method is of the class, 0 to 1"),
     **_lengths("um", "µm"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("cellpose")
+pytest.importorskip("cellpose", reason="cellpose 3 is in its image only")
 from images.cellpose.training import make_sample
 
 
