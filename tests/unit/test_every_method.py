@@ -131,4 +131,4 @@ def test_cellpose_sam_says_what_its_weights_are(run, data, tmp_path, capsys):
     assert "--model /model" in told
     words = ["train", "--in", data / "images", "--gt", data / "labels", "--out", tmp_path / "model"]
     assert run("cellpose_sam", *words) == USAGE
-    assert "fine-tune the method cellpose" in capsys.readouterr().err
+    assert "is not trained here" in capsys.readouterr().err

@@ -30,6 +30,9 @@ class TrainParams(ImageParams):
     zoom_z: float = parameter(
         1.6, "Zoom along z", "Every second patch is at random up to so many times longer or flatter.", minimum=1.0
     )
+    elastic: float = parameter(
+        0.3, "Elastic bending", "Share of the patches that are bent smoothly at random.", minimum=0.0, maximum=1.0
+    )
     learning_rate: float = parameter(0.001, "Learning rate", "At its highest, after the warm-up.", minimum=0.0)
     validate_every: int = parameter(500, "Validation interval", "Steps between two validations.", minimum=1)
     patience: int = parameter(

@@ -15,7 +15,6 @@ from nucseg.volume import Region, Shape
 
 OUTSIDE = -1
 
-ELASTIC_SHARE = 0.3
 ELASTIC_GRID = 4
 """Random displacements per axis of a patch; between them, they are interpolated."""
 
@@ -37,12 +36,15 @@ class PatchPlan:
         The random isotropic zoom lies between 1/zoom and zoom.
     zoom_z : float
         So does, for every second patch, a zoom of the Z axis alone: voxel sizes are often wrong or unknown.
+    elastic : float
+        Share of the patches that are bent smoothly.
     """
 
     shape: Shape
     diameter: float
     zoom: float = 1.0
     zoom_z: float = 1.0
+    elastic: float = 0.0
 
 
 def cut_patch(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +68,7 @@ def cut_patch(pair: Pair, plan: PatchPlan, rng: np.random.Generator) -> tuple[np
 
     places = np.indices(plan.shape, np.float32) - (size - 1).reshape(3, 1, 1, 1) / 2
     margin = 0.0
-    if rng.random() < ELASTIC_SHARE:
+    if rng.random() < plan.elastic:
         bend = _bend(plan, rng)
         places = places + bend
         margin = float(np.abs(bend).max())

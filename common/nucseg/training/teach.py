@@ -120,7 +120,7 @@ def teach(job: TrainingJob, learner: Learner) -> None:
     """
     params = job.params
     _check_patches(learner)
-    plan = PatchPlan(learner.patch_shape, params.diameter, params.zoom, params.zoom_z)
+    plan = PatchPlan(learner.patch_shape, params.diameter, params.zoom, params.zoom_z, params.elastic)
     make_sample = SampleMaker(job.pairs, plan, learner.make_targets, params.seed)
     validate = partial(_validate, learner, job.validation)
     info = job.describe(learner.method, learner.config)

@@ -28,15 +28,14 @@ def ball(voxel_size=(2.0, 1.0, 1.0)):
 
 
 def test_a_patch_depends_on_the_generator_alone(pair):
-    plan = PatchPlan((32, 32, 32), 16.0, 1.5, 1.6)
+    plan = PatchPlan((32, 32, 32), 16.0, 1.5, 1.6, 0.5)
     first, second, other = (cut_patch(pair, plan, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1], second[1])
     assert not np.array_equal(first[0], other[0])
 
 
-def test_nuclei_get_the_wanted_diameter_whatever_the_voxels_are(monkeypatch):
-    monkeypatch.setattr("nucseg.training.patches.ELASTIC_SHARE", 0)
+def test_nuclei_get_the_wanted_diameter_whatever_the_voxels_are():
     pair = ball()
     assert isotropic(pair.volume) == 1.0
     plan = PatchPlan((48, 48, 48), 16.0)
@@ -51,7 +50,7 @@ def test_nuclei_get_the_wanted_diameter_whatever_the_voxels_are(monkeypatch):
 
 
 def test_labels_lie_where_the_image_is_bright():
-    plan = PatchPlan((48, 48, 48), 16.0)
+    plan = PatchPlan((48, 48, 48), 16.0, elastic=0.3)
     for seed in range(8):
         image, labels = cut_patch(ball(), plan, np.random.default_rng(seed))
         if (labels == 1).sum() > 200:
@@ -65,9 +64,8 @@ def test_outside_is_marked_and_labels_are_kept(pair):
     assert any((labels == OUTSIDE).any() for labels in patches)
 
 
-def test_bending_moves_image_and_labels_alike(monkeypatch):
-    monkeypatch.setattr("nucseg.training.patches.ELASTIC_SHARE", 1)
-    plan, bent = PatchPlan((48, 48, 48), 16.0), 0
+def test_bending_moves_image_and_labels_alike():
+    plan, bent = PatchPlan((48, 48, 48), 16.0, elastic=1.0), 0
     for seed in range(8):
         image, labels = cut_patch(ball(), plan, np.random.default_rng(seed))
         if (labels == 1).sum() > 1000:
