@@ -20,14 +20,16 @@ demo: setup ## segment the bundled demo volumes and say where the results are
 	@$(BIN)/python scripts/demo.py
 
 test: setup ## all tests that this machine can run; what is left out, and why, is said at the end
-	@if docker version >/dev/null 2>&1; then \
-	    $(BIN)/python scripts/build_images.py --variant auto --keep; \
-	elif [ -n "$$CI$$NUCSEG_REQUIRE_ENGINE" ]; then \
-	    echo "error: no container engine answers, and this run requires one. Try: scripts/start_engine.sh" >&2; exit 3; \
-	else \
-	    echo "No container engine answers: the container tests are left out."; \
-	fi
-	@$(BIN)/pytest
+	@missing=; \
+	if ! docker version >/dev/null 2>&1; then missing="no container engine answers"; \
+	elif ! $(BIN)/python scripts/build_images.py --variant auto --keep; then missing="the images cannot be built"; fi; \
+	if [ -n "$$missing" ] && [ -n "$$CI$$NUCSEG_REQUIRE_ENGINE" ]; then \
+	    echo "error: $$missing, and this run requires them. Try: scripts/start_engine.sh" >&2; exit 3; \
+	elif [ -n "$$missing" ]; then \
+	    echo "note: $$missing, so the container tests are left out"; \
+	    export DOCKER_HOST=unix:///nonexistent; \
+	fi; \
+	$(BIN)/pytest
 
 lint: setup ## ruff (rules and format) and mypy
 	@$(BIN)/ruff check .

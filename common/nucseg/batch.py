@@ -169,15 +169,16 @@ class Batch:
                     self.skipped += 1
                     self.progress.skip(index, "done by an earlier run")
                     continue
-                outdated = True
                 self.progress.start(index)
+                self._check_twins(image)
+                outdated = True
                 facts = self._image(image)
                 outdated = False
                 self.record.add(image.name, DONE, **facts)
                 self.done += 1
                 self.progress.finish(index, f"{facts['nuclei']} nuclei in {duration(facts['seconds'])}")
             except Exception as error:
-                if outdated and self.earlier.get(image.name, {}).get("status") == DONE:
+                if outdated:
                     # A result of an earlier run would look like this one's.
                     remove(*self.results(image))
                 self._fail(index, explain(error))
@@ -186,7 +187,9 @@ class Batch:
         entry = self.record.images.get(image.name)
         if entry is None or image in self.twins or entry.get("problems"):
             return False
-        if not all(path.exists() for path in self.results(image)):
+        if not all(path.exists() for path in self.results(image)) or not set(self.extras) <= set(
+            entry.get("extras", ())
+        ):
             return False
         with explained(image):
             return bool(entry.get("sha256") == content_sha256(image))
@@ -207,6 +210,12 @@ class Batch:
         except OSError:
             return ""
 
+    @property
+    def extras(self) -> list[str]:
+        """What is made of every image beside its labels, as its record says it."""
+        wanted = {"measurements": self.request.measurements, "overlays": self.request.overlays}
+        return [name for name, folder in wanted.items() if folder]
+
     def results(self, image: Path) -> list[Path]:
         """Every file that this image can have."""
         stem, results = image_stem(image), [self.request.out_dir / label_name(image)]
@@ -216,12 +225,14 @@ class Batch:
             results += [self.request.overlays / f"{stem}_{view}.png" for view in VIEWS]
         return results
 
-    def _image(self, image: Path) -> dict[str, Any]:
+    def _check_twins(self, image: Path) -> None:
         if image in self.twins:
             raise NucsegError(
                 f"its results would have the same name as those of {', '.join(self.twins[image])}",
                 "rename one of the files",
             )
+
+    def _image(self, image: Path) -> dict[str, Any]:
         begun, params = time.monotonic(), self.request.params
         reset_peak_memory()
         volume = read_image(image, params)
@@ -240,6 +251,7 @@ class Batch:
             "nuclei": int(labels.max()),
             "shape": volume.shape,
             "voxel_size_um": volume.voxel_size,
+            "extras": self.extras,
         }
         problems = self._extras(image, volume, found, facts)
         if problems:
@@ -250,6 +262,8 @@ class Batch:
         """Table, pictures and scores; their failures don't cost the labels, which are written."""
         steps: list[Step] = []
         labels = found.labels
+        # Those of an earlier run are of other labels.
+        remove(*(path for path in self.results(image) if path != self.request.out_dir / label_name(image)))
         if self.request.measurements:
             steps.append(("the measurements", lambda: self._measure(image, volume, found)))
         if self.request.overlays:

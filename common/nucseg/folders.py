@@ -160,11 +160,18 @@ def same_stem(images: Sequence[Path]) -> dict[Path, list[str]]:
     return {path: [p.name for p in group if p != path] for group in groups.values() if len(group) > 1 for path in group}
 
 
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
 def find_ground_truth(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     """The ground truth of each image that has one.
 
     It has the image's file name, else its name with another extension, else (BIAFLOWS) ``_lbl``
-    behind its name.
+    behind its name. It is never the image itself, where both lie in one folder.
 
     Raises
     ------
@@ -179,9 +186,10 @@ def find_ground_truth(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     found = {}
     for image in images:
         stem = image_stem(image)
-        truth = by_name.get(image.name) or by_stem.get(stem) or by_stem.get(f"{stem}_lbl")
-        if truth is not None:
-            found[image] = truth
+        for truth in (by_name.get(image.name), by_stem.get(stem), by_stem.get(f"{stem}_lbl")):
+            if truth is not None and not _is_same(truth, image):
+                found[image] = truth
+                break
     if not found:
         raise NucsegError(
             f"no image has a ground truth in {folder}",

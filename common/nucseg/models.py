@@ -8,7 +8,8 @@ method         The method it is for.
 version        Version of nucseg that wrote it.
 config         What builds the network; known to the method alone.
 thresholds     ``{"prob": 0.5, "nms": 0.4}`` or what else the method decides by.
-input          ``percentiles``: ``[1, 99.8]``, the intensities that become 0 and 1; and at most one of
+input          ``percentiles``: ``[1, 99.8]``, the intensities that become 0 and 1, or ``standardised``:
+               true, when the mean becomes 0 and the standard deviation 1; and at most one of
                ``nucleus_diameter_voxels``, ``voxel_size_um`` (ZYX) and ``isotropic``: what it was
                trained at (`nucseg.scaling` has the rule).
 training       Data, command, steps, seed.
@@ -213,5 +214,6 @@ def write_model(folder: Path, info: Mapping[str, Any], weights: Mapping[str, Any
         part.write_bytes(content)
     # Last, because it holds the hash: new weights beside an old description are refused, not used.
     with atomic_path(folder / DESCRIPTION) as part:
-        part.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        # A name of a pair need not be valid Unicode; backslashes are JSON's escape, too.
+        part.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
     return Model(described["name"], folder, described)

@@ -1,4 +1,4 @@
-"""Percentiles of a volume and the intensities that networks want, without a copy of the volume."""
+"""The intensities that networks want, by percentiles or the mean of a volume, without a copy of it."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -66,6 +66,24 @@ def intensity_limits(data: np.ndarray, low: float, high: float) -> tuple[float, 
     """
     lower, upper = percentile_range(data, low, high)
     return (lower, upper) if lower < upper else (float(data.min()), float(data.max()))
+
+
+def standard_limits(data: np.ndarray) -> tuple[float, float]:
+    """The intensities that become 0 and 1 where a volume is standardised: its mean, and one standard deviation above.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        As for `percentile_range`; it is read slab by slab, twice.
+
+    Examples
+    --------
+    >>> standard_limits(np.array([[[0, 4]]], np.uint8))
+    (2.0, 4.0)
+    """
+    mean = sum(float(data[slab].sum(dtype=np.float64)) for slab in slabs(data.shape, _SLAB_VOXELS)) / data.size
+    squares = sum(float(np.square(data[slab] - mean).sum()) for slab in slabs(data.shape, _SLAB_VOXELS))
+    return mean, mean + (squares / data.size) ** 0.5
 
 
 def normalise(block: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -141,7 +141,7 @@ class PlaneSegmenter(ABC):
             diameter=diameter,
             flow3D_smooth=params.flow3d_smooth,
             cellprob_threshold=params.cellprob_thresh + self.info.get("thresholds", {}).get("cellprob", 0.0),
-            min_size=params.min_size or least_voxels(volume, measured),
+            min_size=params.min_size or least_voxels(diameter, anisotropy),
         )
         self.network.expect(0, progress)
         result: np.ndarray = labels.reshape(volume.shape)
@@ -221,17 +221,15 @@ def plane_geometry(volume: Volume, diameter: float, anisotropy: float) -> tuple[
     return diameter * isotropic(volume) / pixel, anisotropy or size[0] / pixel
 
 
-def least_voxels(volume: Volume, diameter: float) -> int:
+def least_voxels(diameter: float, anisotropy: float) -> int:
     """Voxels of the smallest object that counts as a nucleus.
 
     Parameters
     ----------
-    volume : Volume
-    diameter : float
-        Of a typical nucleus, in voxels of size `isotropic(volume)`.
+    diameter, anisotropy : float
+        Of a typical nucleus, as `plane_geometry` has them.
     """
-    edges = np.array(volume.voxel_size or (1.0, 1.0, 1.0)) / isotropic(volume)
-    return round(SMALLEST * math.pi / 6 * diameter**3 / float(edges.prod()))
+    return round(SMALLEST * math.pi / 6 * diameter**3 / anisotropy)
 
 
 def seen_shape(shape: Shape, rescale: float, anisotropy: float) -> Shape:

@@ -21,7 +21,7 @@ import numpy as np
 
 from nucseg.errors import NucsegError
 from nucseg.method import Report
-from nucseg.normalisation import intensity_limits, normalise
+from nucseg.normalisation import intensity_limits, normalise, standard_limits
 from nucseg.progress import say
 from nucseg.resampling import Resampler, resample_labels
 from nucseg.volume import Region, Shape, Triple, Volume
@@ -181,7 +181,10 @@ def fit_view(
         probabilities (n,) of the nuclei that the network finds there.
     progress : Report
     """
-    limits = intensity_limits(volume.data, *declared["percentiles"])
+    if declared.get("standardised"):
+        limits = standard_limits(volume.data)
+    else:
+        limits = intensity_limits(volume.data, *declared["percentiles"])
     zoom = choose_zoom(volume, declared, diameter)
     if diameter and "nucleus_diameter_voxels" not in declared:
         say("warning: the model doesn't say which diameter it was trained at: --nucleus_diameter has no effect")

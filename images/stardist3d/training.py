@@ -56,10 +56,12 @@ def make_targets(labels: np.ndarray, config: StarDistConfig) -> tuple[np.ndarray
     dist : numpy.ndarray
         float32 (n_rays, Z', Y', X'): distance to the border along each ray, in voxels.
     """
+    from fastremap import renumber
     from stardist.geometry import star_dist3D
     from stardist.utils import edt_prob
 
-    inside = np.maximum(labels, 0)
+    # star_dist3D counts labels in 16 bits.
+    inside = renumber(np.maximum(labels, 0), preserve_zero=True)[0].astype(np.int32)
     on_grid = tuple(slice(0, None, step) for step in config.grid)
     prob = edt_prob(inside, anisotropy=config.anisotropy)[on_grid].astype(np.float32)
     prob[labels[on_grid] == OUTSIDE] = -1

@@ -64,9 +64,7 @@ def load_published(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]
             "use one that maps one channel to nuclei, or to nuclei and their boundaries",
             USAGE,
         )
-    # Upstream standardises by mean and deviation. In the order gcr the first layer does so too: any linear
-    # scaling before it gives the same result, up to about 1e-3 from its epsilon.
-    declared: dict[str, Any] = {"percentiles": [1.0, 99.8]}
+    declared: dict[str, Any] = {"standardised": True}
     if size := VOXEL_SIZES_UM.get(file.name):
         declared["voxel_size_um"] = list(size)
     info = {

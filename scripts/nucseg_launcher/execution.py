@@ -1,15 +1,11 @@
 """Run a job: logs, progress, resources, and what came of it."""
 
-import fcntl
-import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, AnyStr
 
-from nucseg.errors import USAGE, NucsegError
+from nucseg.errors import NucsegError
 from nucseg_launcher.causes import Ending, explain_ending, is_error_line
 from nucseg_launcher.engines.base import Engine, Job, Outcome, Sample
 from nucseg_launcher.gpu import used_gpu_memory
@@ -163,36 +159,3 @@ def perform(engine: Engine, job: Job) -> Result:
     return Result(
         exit_code, seconds, outcome, failure, max(peaks, default=None), recorder.peak_gpu, recorder.errors, interrupted
     )
-
-
-@contextmanager
-def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Keep other launchers out of a folder. The system lifts the lock of a launcher that is killed.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-    wait : bool
-        Wait for the other one: it only writes a file.
-
-    Raises
-    ------
-    NucsegError
-        USAGE: another run is writing there.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    # A plain process inherits the lock, and holds it if it outlives its launcher.
-    os.set_inheritable(handle, True)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NucsegError(
-                f"another nucseg run is writing to {folder}", "wait until it has ended, or choose another folder", USAGE
-            ) from None
-        except OSError:
-            # Some network file systems know no such locks: go without.
-            pass
-        yield
-    finally:
-        os.close(handle)

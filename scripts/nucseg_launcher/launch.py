@@ -13,7 +13,7 @@ from nucseg_launcher.checks import Finding
 from nucseg_launcher.engines.base import Engine, Job
 from nucseg_launcher.execution import Result, perform
 
-_OF_STATUS = (
+OF_STATUS = (
     "run",
     "engine",
     "started",
@@ -98,7 +98,7 @@ def facts_of(job: Job, status: dict[str, Any], identity: dict[str, Any]) -> dict
         **question_of(job),
         "device": job.device,
         "memory_limit_bytes": job.memory,
-        **{key: status[key] for key in _OF_STATUS},
+        **{key: status[key] for key in OF_STATUS},
     }
 
 

@@ -15,6 +15,7 @@ from nucseg.errors import NucsegError
 from nucseg.record import FAILED, read_json
 from nucseg_launcher.causes import error_lines
 from nucseg_launcher.layout import MethodFolder, OutFolder
+from nucseg_launcher.lock import locked
 
 NOT_DONE = "not done"
 
@@ -134,6 +135,24 @@ def write_run(out: OutFolder, method: str, facts: dict[str, Any]) -> None:
     """Put a method's run into ``run.json``, beside those of other methods in this folder."""
     methods = read_json(out.run).get("methods", {})
     write_json(out.run, {"nucseg": __version__, "host": host(), "methods": {**methods, method: facts}})
+
+
+def write_records(out: OutFolder, facts: dict[str, Any], status: dict[str, Any]) -> None:
+    """Write all records of a method's run; the status last, because it tells that they are complete.
+
+    Parameters
+    ----------
+    out : OutFolder
+    facts : dict
+        For ``run.json``.
+    status : dict
+        For ``status.json``; it names the method.
+    """
+    with locked(out.path, wait=True):
+        write_run(out, status["method"], facts)
+        write_summaries(out, status)
+        write_citation(out)
+    write_json(out.method(status["method"]).status, status)
 
 
 def write_not_run(folder: MethodFolder, method: str, error: NucsegError) -> None:

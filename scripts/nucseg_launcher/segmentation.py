@@ -1,9 +1,10 @@
 """One method on one folder of images: what `run`, `compare` and `rerun` do."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.record import read_json
@@ -110,7 +111,7 @@ def check_earlier(folder: MethodFolder, names: Sequence[str], resume: bool) -> N
     if there and not resume:
         raise NucsegError(
             f"{folder.path} already holds labels of an earlier run ({count_text(len(there), 'image')})",
-            "--resume to do only what is missing, or another output folder",
+            "another output folder, or --resume (of run and submit) to do only what is missing",
             USAGE,
         )
     strange = sorted(there - set(names))
@@ -122,8 +123,37 @@ def check_earlier(folder: MethodFolder, names: Sequence[str], resume: bool) -> N
         )
 
 
+def ordered(order: Order, option: str) -> Order:
+    """The order with its model found among its settings, and these checked; one that goes on is `as_before`.
+
+    Parameters
+    ----------
+    order : Order
+        Its settings are those of the command line; `model` may be among them.
+    option : str
+        The command's for another model, for the message.
+
+    Raises
+    ------
+    NucsegError
+        USAGE.
+    """
+    from nucseg_launcher.settings import check_settings, check_weights, choose_model
+
+    settings = dict(order.settings)
+    model = choose_model(order.method, settings.pop("model", None), settings)
+    check_settings(order.method, settings)
+    order = replace(order, model=model, settings=settings)
+    if order.resume:
+        order = as_before(order)
+    check_weights(order.method, order.model, order.settings, option)
+    return order
+
+
 def as_before(order: Order) -> Order:
     """The order with the settings that the results in its folder were made with; unchanged where there are none.
+
+    Where it names no ground truth, that of the results counts too, as long as it is there and has some of the images.
 
     With any other setting the container would do everything again, and what was finished would be gone.
 
@@ -163,7 +193,20 @@ def as_before(order: Order) -> Order:
                 f"another output folder, or remove {folder.path} to have them made again",
                 USAGE,
             )
-    return replace(order, model=model, settings=settings)
+    return replace(order, model=model, settings=settings, gt_dir=order.gt_dir or _truth_before(order, facts))
+
+
+def _truth_before(order: Order, facts: Mapping[str, Any]) -> Path | None:
+    from nucseg.folders import chosen, find_ground_truth, find_images
+
+    folder = Path(facts["ground_truth"]) if facts["ground_truth"] else None
+    try:
+        if folder and folder.is_dir():
+            find_ground_truth(folder, chosen(find_images(order.in_dir)[0], order.only))
+            return folder
+    except NucsegError:
+        pass  # It is of other images.
+    return None
 
 
 def segment(engine: Engine, job: Job, out: OutFolder) -> int:
@@ -175,7 +218,7 @@ def segment(engine: Engine, job: Job, out: OutFolder) -> int:
         The exit code: 0 all images done; 1 some image failed; 3 or 4 when it could not be run; 130 interrupted.
     """
     from nucseg.folders import prepare_output
-    from nucseg_launcher.execution import locked
+    from nucseg_launcher.lock import locked
 
     if job.folder.submissions.exists():
         from nucseg_launcher.slurm.collect import take_over
@@ -196,7 +239,6 @@ def images_of(job: Job) -> list[Path]:
 def _run(engine: Engine, job: Job, out: OutFolder) -> int:
     from nucseg_launcher import launch, record
     from nucseg_launcher.ending import failure_of, tell
-    from nucseg_launcher.execution import locked
     from nucseg_launcher.signals import held
 
     started, identity = record.now(), engine.identity(job)
@@ -208,11 +250,7 @@ def _run(engine: Engine, job: Job, out: OutFolder) -> int:
         status = {**launch.status_of(engine, job, result, started), "images": entries}
         facts = {**launch.facts_of(job, status, identity), **record.outcome_facts(job.folder, entries)}
         try:
-            with locked(out.path, wait=True):
-                record.write_run(out, job.method.name, facts)
-                record.write_summaries(out, status)
-                record.write_citation(out)
-            record.write_json(job.folder.status, status)
+            record.write_records(out, facts, status)
         except NucsegError as error:
             # A full disk, most likely: what there is to tell is told all the same.
             result = replace(result, failure=result.failure or error, exit_code=result.exit_code or error.exit_code)

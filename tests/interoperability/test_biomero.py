@@ -14,7 +14,7 @@ from nucseg.method import list_methods, load_method
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.needs("clients")
 
-# Stands where Apptainer is on a cluster and writes down what it is told; test_biomero_job.py has the real one.
+# Stands where Apptainer is on a cluster and writes down what it is told; test_command_lines.py has the real one.
 RECORDER = """#!/bin/bash
 printf '%s\\0' "$@" > words
 touch my-scratch/data/job/data/out/done

@@ -156,6 +156,13 @@ def test_an_image_that_fails_fails_the_job_and_keeps_the_others(server: Cytomine
     assert {entry["image"] for entry in server.saved["annotation"]} == {101, 103}
 
 
+def test_the_server_hears_why_where_no_image_succeeds(server: CytomineServer) -> None:
+    server.images.clear()
+    server.add_image(105, "broken.tif", b"no image", 1)
+    assert work(server).returncode == 1
+    assert "1 of 1 images failed: broken.tif (105.tif is not a TIFF file" in server.job["statusComment"]
+
+
 def test_what_the_server_refuses_fails_the_job(server: CytomineServer) -> None:
     server.refused.add("annotation")
     done = work(server)

@@ -77,6 +77,12 @@ def test_it_trains_goes_on_and_segments(method, run, data, tmp_path, capsys):
     assert "--resume goes on" in capsys.readouterr().err
     assert run(method, *words, model, "--resume", **settings | {"diameter": 11}) == USAGE
     assert "diameter was 10.0 and is now 11.0" in capsys.readouterr().err
+    labels = data / "labels" / "1.tif"
+    before = labels.read_bytes()
+    write_labels(labels, np.roll(read_labels(labels), 3, axis=2), None)
+    assert run(method, *words, model, "--resume", **settings | {"steps": 6}) == USAGE
+    assert "contents of pair 1 was" in capsys.readouterr().err
+    labels.write_bytes(before)
     assert run(method, *words, model, "--resume", **settings | {"steps": 6}) == 0
     last = (model / "training.tsv").read_text().splitlines()[-1]
     assert last.split("\t")[0] == "6"

@@ -4,7 +4,7 @@ import pytest
 
 from nucseg.atomic import part_path
 from nucseg.errors import NucsegError
-from nucseg.folders import check_apart, chosen, prepare_output, remove_parts, same_stem
+from nucseg.folders import check_apart, chosen, find_ground_truth, prepare_output, remove_parts, same_stem
 
 
 def test_apart(tmp_path):
@@ -48,6 +48,15 @@ def test_chosen_images(tmp_path):
     with pytest.raises(NucsegError, match=r"no image b u\.tif") as caught:
         chosen(images, ("c.tif", "b u.tif"))
     assert caught.value.hint == "--only=b µ.tif"
+
+
+def test_an_image_is_not_its_own_ground_truth(tmp_path):
+    for name in ("a.tif", "a_lbl.tif"):
+        (tmp_path / name).touch()
+    images = [tmp_path / "a.tif", tmp_path / "a_lbl.tif"]
+    assert find_ground_truth(tmp_path, images) == {images[0]: images[1]}
+    with pytest.raises(NucsegError, match="no image has a ground truth"):
+        find_ground_truth(tmp_path, images[1:])
 
 
 def test_same_stem(tmp_path):

@@ -18,6 +18,12 @@ def method_dir(tmp_path):
     return tmp_path / "m"
 
 
+def test_a_name_that_is_no_unicode_costs_no_model(tmp_path):
+    pairs = ["µ", "v\udce9"]
+    write_model(tmp_path / "model", {**INFO, "training": {"pairs": pairs}}, {"w": np.ones(3, np.float32)})
+    assert read_model(tmp_path / "model", "m").info["training"]["pairs"] == pairs
+
+
 def test_round_trip_keeps_shapes_types_and_order(tmp_path):
     torch = pytest.importorskip("torch")
     state = {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from csbdeep.utils import normalize_mi_ma
 
-from nucseg.normalisation import intensity_limits, normalise, percentile_range
+from nucseg.normalisation import intensity_limits, normalise, percentile_range, standard_limits
 
 PERCENTILES = [(0, 100), (1, 99.8), (3, 97.5), (33.3, 50), (0.01, 99.99)]
 
@@ -55,6 +55,14 @@ def test_nuclei_on_a_constant_background_keep_their_contrast(background: int) ->
 def test_limits_of_ordinary_images_are_the_percentiles() -> None:
     data = np.random.default_rng(4).poisson(9, (10, 20, 30)).astype(np.uint16)
     assert intensity_limits(data, 1, 99.8) == percentile_range(data, 1, 99.8)
+
+
+@pytest.mark.parametrize("dtype", [">u2", "i1", "f4"])
+def test_a_volume_is_standardised_in_slabs(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    monkeypatch.setattr("nucseg.normalisation._SLAB_VOXELS", 100)
+    data = np.random.default_rng(1).normal(60, 20, (7, 6, 5)).astype(dtype)
+    mean, above = standard_limits(data)
+    assert (mean, above - mean) == pytest.approx((data.mean(dtype=float), data.std(dtype=float)))
 
 
 def test_normalise_computes_as_csbdeep(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,4 +159,7 @@ def _choice(chosen: int, count: int, name: str, parameter: str, path: Path) -> i
         )
     counted = f"is RGB, with {count} {name}s" if name == "colour" else f"has {count} {name}s"
     asked = "none was chosen" if chosen < 0 else f"number {chosen} was asked for"
-    raise NucsegError(f"{path.name} {counted}, and {asked}", f"choose one with --{parameter}, from 0 to {count - 1}")
+    raise NucsegError(
+        f"{path.name} {counted}, and {asked}",
+        f"choose one with --{parameter}, from 0 to {count - 1}; of label images, save that one alone",
+    )

@@ -54,7 +54,8 @@ def write_companion(path: Path, table: Table, volume: Volume) -> None:
         "columns": {name: {key: text for key, text in asdict(COLUMNS[name]).items() if text} for name in table},
     }
     with atomic_path(path) as part:
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        # The image's name need not be valid Unicode; backslashes are JSON's escape, too.
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
 
 
 def read_table(path: Path) -> Table:

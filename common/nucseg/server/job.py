@@ -63,6 +63,7 @@ def run_job(request: Serve, method: Method) -> int:
             resume=False,
             params=request.params,
             warnings=(),
+            record=out / FILE_NAME,
         )
         segment_folder(segment, method, lambda done, text: status(_BEGIN + (_END - _BEGIN) * done, text))
         record = read_images(out / FILE_NAME)

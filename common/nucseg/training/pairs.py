@@ -1,5 +1,6 @@
 """Pairs of an image and its labels: found by name, checked before anything starts."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,14 @@ class Pair:
     def name(self) -> str:
         """The image's name without its extension."""
         return image_stem(self.volume.source)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same intensities and labels."""
+        content = hashlib.sha256()
+        for array in (self.volume.data, self.labels):
+            content.update(np.ascontiguousarray(array).data)
+        return content.hexdigest()[:16]
 
     def zoom(self, diameter: float) -> Triple:
         """Zoom along Z, Y and X that makes voxels isotropic and the median nucleus this many of them across."""

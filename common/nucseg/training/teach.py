@@ -124,7 +124,11 @@ def teach(job: TrainingJob, learner: Learner) -> None:
     make_sample = SampleMaker(job.pairs, plan, learner.make_targets, params.seed)
     validate = partial(_validate, learner, job.validation)
     info = job.describe(learner.method, learner.config)
-    settings = {"method": info["method"], **info["training"], "config": info["config"]}
+    contents = {
+        what: {pair.name: pair.fingerprint for pair in pairs}
+        for what, pairs in (("pair", job.pairs), ("validation", job.validation))
+    }
+    settings = {"method": info["method"], **info["training"], "config": info["config"], "contents of": contents}
     weights = fit(
         learner.module, learner.loss, make_sample, params, settings, job.folder, job.device, job.report, validate
     )

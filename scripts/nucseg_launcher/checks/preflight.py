@@ -23,7 +23,7 @@ def existing_folder(what: str, path: Path) -> Path:
         USAGE when it isn't a folder, ENVIRONMENT when this user may not read it.
     """
     hint = "ask its owner, or: chmod -R a+rX the folder"
-    path = _home(path)
+    path = home(path)
     try:
         if not path.exists():
             raise NucsegError(
@@ -39,7 +39,7 @@ def existing_folder(what: str, path: Path) -> Path:
     return path.resolve()
 
 
-def _home(path: Path) -> Path:
+def home(path: Path) -> Path:
     """With the user's folder in place of ~, which no shell does in --gt=~/x; what is no user's name stays as it is."""
     with contextlib.suppress(RuntimeError):
         return path.expanduser()
@@ -63,7 +63,7 @@ def input_images(path: Path) -> tuple[Path, tuple[str, ...]]:
     """
     from nucseg.formats import list_images
 
-    path = _home(path)
+    path = home(path)
     if not is_one_image(path):
         return existing_folder("the input folder", path), ()
     folder = existing_folder("the input folder", path.parent)
@@ -92,7 +92,7 @@ def truth_folder(path: Path | None, images: tuple[Path, tuple[str, ...]] | None 
     what = "the ground truth folder"
     if path is None:
         return None
-    path = _home(path)
+    path = home(path)
     if not images or not images[1] or not is_one_image(path):
         return existing_folder(what, path)
     folder = existing_folder(what, path.parent)
@@ -111,7 +111,7 @@ def output_folder(path: Path) -> Path:
     NucsegError
         USAGE, where a file is in the way.
     """
-    path = _home(path).resolve()
+    path = home(path).resolve()
     for place in (path, *path.parents):
         if place.is_file():
             raise NucsegError(f"the output folder cannot be {path}: {place} is a file", "name a folder", USAGE)

@@ -5,15 +5,19 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nucseg.errors import USAGE, NucsegError
 from nucseg.progress import say
 from nucseg_launcher.catalogue import get_methods
 from nucseg_launcher.commands.run import add_ground_truth, add_run_options
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.settings import check_settings, check_weights, choose_model, parse_memory, settings_of_methods
+from nucseg_launcher.settings import parse_memory, settings_of_methods
 from nucseg_launcher.signals import is_interruption
+
+if TYPE_CHECKING:
+    from nucseg_launcher.engines.base import Engine, Job
+    from nucseg_launcher.segmentation import Order
 
 DESCRIPTION = """\
 Run several methods on the images of the folder IN, or on the one image IN, as far as that is not done yet, and compare
@@ -120,7 +124,7 @@ def _run_all(
     from nucseg_launcher import launch, record
     from nucseg_launcher.box import show_failure
     from nucseg_launcher.engines import choose_engine
-    from nucseg_launcher.segmentation import Order, as_before, prepare, segment
+    from nucseg_launcher.segmentation import Order, ordered, segment
 
     methods = get_methods(args.words[0])
     settings = settings_of_methods(args.settings, methods)
@@ -128,26 +132,25 @@ def _run_all(
     engine, note = choose_engine(args.engine, methods)
     if note:
         say(note)
-    orders = []
-    for method in methods:
-        model = choose_model(method, settings[method.name].pop("model", None), settings[method.name])
-        check_settings(method, settings[method.name])
-        memory = parse_memory(args.memory) if args.memory else None
-        order = Order(method, in_dir, out, only, gt_dir, model, settings[method.name], args.device, memory, resume=True)
-        order = as_before(order)
-        check_weights(method, order.model, order.settings, f"--set {method.name}.model")
-        orders.append(order)
+    memory = parse_memory(args.memory) if args.memory else None
+    orders = [
+        ordered(
+            Order(method, in_dir, out, only, gt_dir, None, settings[method.name], args.device, memory, resume=True),
+            f"--set {method.name}.model",
+        )
+        for method in methods
+    ]
+    prepared = [_job_or_obstacle(order, engine, args.dry_run) for order in orders]
     codes = []
-    for order in orders:
+    for order, job in zip(orders, prepared, strict=True):
         try:
-            job = prepare(order, engine, only_tell=args.dry_run)
+            if isinstance(job, NucsegError):
+                raise job
             if args.dry_run:
                 print(launch.script(engine, job))
                 continue
             codes.append(segment(engine, job, out))
         except NucsegError as error:
-            if error.exit_code == USAGE:
-                raise
             show_failure(f"{order.method.name} cannot be run", error.cause, error.hint)
             if not args.dry_run:
                 # A folder that cannot be written is why it was not run.
@@ -158,6 +161,18 @@ def _run_all(
             return codes[-1]
     some_done = any(code in (0, 1) for code in codes)
     return max(codes, default=0) if not some_done else min(1, max(codes))
+
+
+def _job_or_obstacle(order: "Order", engine: "Engine", dry_run: bool) -> "Job | NucsegError":
+    """The prepared job, or why this machine can't do it; what is wrong in the command is raised."""
+    from nucseg_launcher.segmentation import prepare
+
+    try:
+        return prepare(order, engine, only_tell=dry_run)
+    except NucsegError as error:
+        if error.exit_code == USAGE:
+            raise
+        return error
 
 
 def _folders(items: Sequence[str]) -> dict[str, Path]:

@@ -31,11 +31,11 @@ def add_parser(commands: Any) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Write the crate and say where it is."""
-    from nucseg_launcher.checks.preflight import existing_folder
+    from nucseg_launcher.checks.preflight import existing_folder, home
     from nucseg_launcher.crate import write_crate
 
     out = OutFolder(existing_folder("the output folder", args.output))
-    target = args.crate or out.path.with_name(f"{out.path.name}.crate.zip")
+    target = home(args.crate) if args.crate else out.path.with_name(f"{out.path.name}.crate.zip")
     if target.suffix != ".zip":
         raise NucsegError(f"{target} is no zip file", f"{target}.zip", USAGE)
     write_crate(out, target.absolute(), with_images=args.with_images)

@@ -47,18 +47,19 @@ def add_parser(commands: Any) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Run each recorded method and compare label images by their hashes."""
     from nucseg.record import read_json
-    from nucseg_launcher.checks.preflight import output_folder
+    from nucseg_launcher.checks.preflight import home, output_folder
     from nucseg_launcher.comparison.overview import write_overview
     from nucseg_launcher.segmentation import segment
 
-    methods = read_json(args.record).get("methods")
+    recorded = home(args.record)
+    methods = read_json(recorded).get("methods")
     if not isinstance(methods, dict) or not methods:
-        raise NucsegError(f"{args.record} is not the record of a run", "OUT/run.json of `nucseg run`", USAGE)
+        raise NucsegError(f"{recorded} is not the record of a run", "OUT/run.json of `nucseg run`", USAGE)
     out = OutFolder(output_folder(args.output))
     for name, facts in methods.items():
         if not facts["images"]:
-            done = shlex.quote(str(args.record.absolute().parent))
-            raise NucsegError(f"{args.record} holds no results of {name}", f"nucseg status {done}", USAGE)
+            done = shlex.quote(str(recorded.absolute().parent))
+            raise NucsegError(f"{recorded} holds no results of {name}", f"nucseg status {done}", USAGE)
         _check_images(Path(facts["input"]), facts["images"])
     prepared = [_prepare(name, facts, out, args.engine) for name, facts in methods.items()]
     codes = []

@@ -10,7 +10,7 @@ from nucseg.progress import say
 from nucseg_launcher.catalogue import get_method
 from nucseg_launcher.engines import ENGINES
 from nucseg_launcher.layout import OutFolder
-from nucseg_launcher.settings import check_settings, check_weights, choose_model, parse_memory, split_settings
+from nucseg_launcher.settings import parse_memory, split_settings
 from nucseg_launcher.signals import is_interruption
 
 DESCRIPTION = """\
@@ -105,15 +105,13 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.checks import preflight
     from nucseg_launcher.comparison.overview import write_overview
     from nucseg_launcher.engines import choose_engine
-    from nucseg_launcher.segmentation import Order, as_before, prepare, segment
+    from nucseg_launcher.segmentation import Order, ordered, prepare, segment
 
     if "," in args.method:
         several = shlex.join(["nucseg", "compare", args.method, str(args.input), str(args.output)])
         raise NucsegError(f"run takes one method, not {args.method}", f"for several: {several}", USAGE)
     method = get_method(args.method)
     settings = split_settings([*args.settings, *([f"model={args.model}"] if args.model else [])])
-    model = choose_model(method, settings.pop("model", None), settings)
-    check_settings(method, settings)
     in_dir, only = images = preflight.input_images(args.input)
     order = Order(
         method=method,
@@ -121,15 +119,12 @@ def execute(args: argparse.Namespace) -> int:
         only=only,
         out=OutFolder(preflight.output_folder(args.output)),
         gt_dir=preflight.truth_folder(args.gt, images),
-        model=model,
         settings=settings,
         device=args.device,
         memory=parse_memory(args.memory) if args.memory else None,
         resume=args.resume,
     )
-    if args.resume:
-        order = as_before(order)
-    check_weights(method, order.model, order.settings, "--model")
+    order = ordered(order, "--model")
     engine, note = choose_engine(args.engine, [method])
     if note:
         say(note)

@@ -2,10 +2,11 @@
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
-from nucseg.errors import USAGE, NucsegError
+from nucseg.errors import FAILED_IMAGE, USAGE, NucsegError
 from nucseg.progress import say
 from nucseg_launcher.layout import OutFolder
 from nucseg_launcher.units import count_text
@@ -44,13 +45,21 @@ def add_parser(commands: Any) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Score each pair and print a table."""
+    from nucseg_launcher.checks.preflight import home
     from nucseg_launcher.comparison.scoring import score_files, write_scores
 
     if args.out and args.out.suffix not in (".json", ".tsv"):
         raise NucsegError(f"--out {args.out} is neither .json nor .tsv", "--out scores.json", USAGE)
-    out = args.out.expanduser() if args.out else None
-    pairs = _pairs(args.pred.expanduser(), args.gt.expanduser())
-    rows = [{"image": pred.name, **score_files(pred, truth)} for pred, truth in pairs]
+    out = home(args.out) if args.out else None
+    pairs = _pairs(home(args.pred), home(args.gt))
+    rows, failures = [], []
+    for pred, truth in pairs:
+        try:
+            rows.append({"image": pred.name, **score_files(pred, truth)})
+        except NucsegError as error:
+            failures.append(error)
+    if not rows:
+        raise failures[0]
     width = max(len(row["image"]) for row in rows)
     for row in rows:
         shown = "  ".join(f"{name} {row[name]:.3f}" for name in SHOWN if row[name] is not None)
@@ -66,7 +75,9 @@ def execute(args: argparse.Namespace) -> int:
     if out:
         write_scores(out, rows)
         say(f"  scores  {out}")
-    return 0
+    for failure in failures:
+        say(f"error: {failure}", sys.stderr)
+    return FAILED_IMAGE if failures else 0
 
 
 def _pairs(pred: Path, gt: Path) -> list[tuple[Path, Path]]:

@@ -38,13 +38,15 @@ def execute(args: argparse.Namespace) -> int:
         from nucseg.folders import prepare_output
         from nucseg.formats import write_labels, write_volume
         from nucseg.simulation import simulate
+        from nucseg_launcher.checks.preflight import output_folder
     except ImportError as error:
         cause = f"simulating needs the package {error.name}, which is not installed here"
         raise NucsegError(cause, f"pip install {error.name}", ENVIRONMENT) from None
     if args.number < 1:
         raise NucsegError(f"-n {args.number} asks for no volume", "-n 1, or more", USAGE)
     shape = _parse_shape(args.shape) if args.shape else None
-    images, labels = args.output / "images", args.output / "labels"
+    output = output_folder(args.output)
+    images, labels = output / "images", output / "labels"
     for seed in range(args.seed, args.seed + args.number):
         name = f"{args.preset}_{seed:04}.tif"
         if (images / name).exists() and (labels / name).exists():

@@ -91,8 +91,8 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.catalogue import get_methods
     from nucseg_launcher.checks.links import outside_links
     from nucseg_launcher.checks.preflight import input_images, output_folder, truth_folder
-    from nucseg_launcher.segmentation import Order, as_before, draft
-    from nucseg_launcher.settings import check_settings, check_weights, choose_model, settings_of_methods
+    from nucseg_launcher.segmentation import Order, draft, ordered
+    from nucseg_launcher.settings import settings_of_methods
     from nucseg_launcher.slurm.script import Wishes
     from nucseg_launcher.slurm.submit import submit, text_of
 
@@ -113,14 +113,8 @@ def execute(args: argparse.Namespace) -> int:
     )
     jobs = []
     for method in methods:
-        own = settings[method.name]
-        model = choose_model(method, own.pop("model", None), own)
-        check_settings(method, own)
-        order = Order(method, in_dir, out, only, gt_dir, model, own, args.device, resume=args.resume)
-        if args.resume:
-            order = as_before(order)
-        check_weights(method, order.model, order.settings, f"--set {method.name}.model")
-        jobs.append(draft(order))
+        order = Order(method, in_dir, out, only, gt_dir, None, settings[method.name], args.device, resume=args.resume)
+        jobs.append(draft(ordered(order, f"--set {method.name}.model")))
         launch.judge(list(outside_links(jobs[-1])), only_tell=args.dry_run)
     for job in jobs:
         if args.dry_run:

@@ -59,7 +59,7 @@ def execute(args: argparse.Namespace) -> int:
     from nucseg_launcher.checks import preflight
     from nucseg_launcher.engines import choose_engine
     from nucseg_launcher.engines.base import Job
-    from nucseg_launcher.execution import locked
+    from nucseg_launcher.lock import locked
 
     method = get_method(args.method)
     short = [f"{name}={value}" for name in SHORT if (value := getattr(args, f"short_{name}")) is not None]

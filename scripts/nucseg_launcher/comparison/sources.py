@@ -109,7 +109,7 @@ def _method(out: OutFolder, name: str, facts: Mapping[str, Any]) -> Source:
 def images_of(sources: Sequence[Source]) -> list[str]:
     """Names of all images that a method was given, sorted; of all label images where no method has run."""
     given = {name for source in sources for name in source.entries}
-    return sorted(given or {path.name for source in sources for path in source.files.values()})
+    return sorted(given or {stem: path.name for source in sources for stem, path in source.files.items()}.values())
 
 
 def folder_of_all(out: OutFolder, key: str) -> tuple[Path | None, list[str]]:

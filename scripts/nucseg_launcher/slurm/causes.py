@@ -110,7 +110,7 @@ def explain_task(ending: TaskEnding) -> NucsegError | None:
     for words, pattern, cause, hint in _ENDINGS:
         unspecific = ending.word in (None, "FAILED")
         if ending.word in words or (unspecific and re.search(pattern, ending.errors, re.MULTILINE)):
-            return NucsegError(cause.format(memory=ending.memory, time=ending.time), hint, CONTAINER_FAILED)
+            return NucsegError(cause.format(memory=ending.memory or "memory", time=ending.time), hint, CONTAINER_FAILED)
     said = f"{ending.output}\n{ending.errors}"
     if ending.exit_code is not None or ending.word == "COMPLETED":
         return explain_ending(Ending(ending.exit_code or 0, errors=said))

@@ -11,14 +11,13 @@ from nucseg.errors import FAILED_IMAGE, USAGE, NucsegError
 from nucseg.progress import say
 from nucseg.record import DONE, FAILED, read_json
 from nucseg_launcher import record
-from nucseg_launcher.execution import locked
+from nucseg_launcher.launch import OF_STATUS
 from nucseg_launcher.layout import MethodFolder, OutFolder
+from nucseg_launcher.lock import locked
 from nucseg_launcher.slurm.client import Task, TaskState, task_states
-from nucseg_launcher.slurm.submission import Submission, job_name, read_submissions
+from nucseg_launcher.slurm.submission import ENGINE, Submission, job_name, read_submissions
 from nucseg_launcher.slurm.survey import ImageState, survey, task_records
 from nucseg_launcher.units import count_text
-
-_OF_STATUS = ("started", "ended", "seconds", "peak_memory_bytes", "exit_code", "status")
 
 
 def collect(out: OutFolder, method: str) -> list[ImageState]:
@@ -39,8 +38,10 @@ def collect(out: OutFolder, method: str) -> list[ImageState]:
         images = survey(folder, submissions, tasks)
         join_records(folder, tasks)
         over = not any(state.alive for state in tasks.values())
-        if over and submissions and not _is_told(folder, images):
-            _finish(out, method, submissions, images)
+        known = read_json(out.run).get("methods", {}).get(method, {})
+        # After a run on this machine, logs and records are that one's.
+        if over and submissions and known.get("engine", ENGINE) == ENGINE and not _is_told(folder, images):
+            _finish(out, method, known, submissions, images)
     return images
 
 
@@ -116,7 +117,13 @@ def _write_record(folder: MethodFolder, whole: dict[str, Any], entries: Mapping[
     record.write_json(folder.container_record, {**whole, "images": [entries[name] for name in sorted(entries)]})
 
 
-def _finish(out: OutFolder, method: str, submissions: Sequence[Submission], images: Sequence[ImageState]) -> None:
+def _finish(
+    out: OutFolder,
+    method: str,
+    known: Mapping[str, Any],
+    submissions: Sequence[Submission],
+    images: Sequence[ImageState],
+) -> None:
     folder = out.method(method)
     for suffix, target in ((".out", folder.stdout), (".err", folder.stderr)):
         with target.open("wb") as whole:
@@ -124,14 +131,9 @@ def _finish(out: OutFolder, method: str, submissions: Sequence[Submission], imag
                 with path.open("rb") as part:
                     shutil.copyfileobj(part, whole)
     status = _status(method, submissions, images)
-    known = read_json(out.run).get("methods", {}).get(method, {})
-    facts = {**known, **{key: status[key] for key in _OF_STATUS}}
+    facts = {**known, **{key: status[key] for key in OF_STATUS if key in status}}
     facts |= record.outcome_facts(folder, status["images"])
-    with locked(out.path, wait=True):
-        record.write_run(out, method, facts)
-        record.write_summaries(out, status)
-        record.write_citation(out)
-    record.write_json(folder.status, status)
+    record.write_records(out, facts, status)
 
 
 def _status(method: str, submissions: Sequence[Submission], images: Iterable[ImageState]) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def _status(method: str, submissions: Sequence[Submission], images: Iterable[Ima
         "seconds": round(sum(entry.get("seconds", 0) for entry in entries), 2),
         "peak_memory_bytes": int(max(peaks) * 1024**2) if peaks else None,
         "nucseg": __version__,
-        "engine": "slurm",
+        "engine": ENGINE,
         "images": entries,
     }
     if failed:

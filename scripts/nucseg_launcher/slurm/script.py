@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from nucseg import __version__
 from nucseg.method import Resources
+from nucseg_launcher.engines.apptainer import PASSED
 from nucseg_launcher.engines.base import Job
 from nucseg_launcher.slurm.causes import HEAD, LATE
 from nucseg_launcher.slurm.submission import job_name
@@ -44,6 +45,11 @@ class Wishes:
         """Whether the user has asked for a GPU, in one of sbatch's spellings."""
         return "gpu" in self.gres or any(_GPU.match(option) for option in self.more)
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether the user has asked for memory in a spelling of sbatch that doesn't go with ``--mem``."""
+        return any(option.startswith("--mem-per-") for option in self.more)
+
     def filled(self, needs: Resources, device: str, images_per_task: int) -> "Wishes":
         """The method's needs in the place of what the user leaves open."""
         minutes = needs.minutes * images_per_task
@@ -51,7 +57,7 @@ class Wishes:
         return replace(
             self,
             time=self.time or f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:00",
-            memory=self.memory or f"{needs.memory_gb}G",
+            memory=self.memory or ("" if self.has_memory else f"{needs.memory_gb}G"),
             cores=self.cores or needs.cores,
             gres=self.gres or "gpu:1" * (gpu and not self.has_gpu),
         )
@@ -97,8 +103,7 @@ echo "$head" >&2
 # The task's share of the machine, which the container would not see otherwise.
 share() {{ export "APPTAINERENV_$1=$2" "SINGULARITYENV_$1=$2"; }}
 share OMP_NUM_THREADS "$SLURM_CPUS_PER_TASK"
-share SLURM_MEM_PER_NODE "${{SLURM_MEM_PER_NODE:-}}"
-[ -z "${{CUDA_VISIBLE_DEVICES+set}}" ] || share CUDA_VISIBLE_DEVICES "$CUDA_VISIBLE_DEVICES"
+for name in {shares}; do [ -z "${{!name+set}}" ] || share "$name" "${{!name}}"; done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -112,13 +117,10 @@ trap 'echo "{late}" >&2; stop' USR1
     --record="/out/{tasks}/$task.json" "${{mine[@]/#/--only=}}" &
 container=$!
 [ -z "$stopped" ] || stop
+# A signal ends only the waiting. Of a container that is over, waiting tells the exit code again.
+while kill -0 "$container" 2>/dev/null; do wait "$container" || true; done
 code=0
 wait "$container" || code=$?
-while kill -0 "$container" 2>/dev/null; do
-    # It was only the waiting that a signal has ended.
-    code=0
-    wait "$container" || code=$?
-done
 exit "$code"
 """
 
@@ -149,6 +151,7 @@ def script_text(job: Job, command: Sequence[str], tasks: Sequence[Sequence[str]]
         options="\n".join(f"#SBATCH {shlex.quote(option)}" for option in wishes.options(job.method.name, len(tasks))),
         names="\n".join(f"    {shlex.quote(image)}" for image in images),
         per_task=len(tasks[0]),
+        shares=" ".join(sorted({*PASSED} - {"OMP_NUM_THREADS"})),
         command=_lines(command),
         tasks=job.folder.tasks.name,
         head=HEAD,

@@ -8,6 +8,9 @@ from nucseg_launcher.layout import MethodFolder
 from nucseg_launcher.record import write_json
 from nucseg_launcher.slurm.client import Task
 
+ENGINE = "slurm"
+"""What records call the engine of a run that was submitted."""
+
 
 @dataclass(frozen=True)
 class Submission:

@@ -15,14 +15,14 @@ from nucseg.record import DONE, read_json
 from nucseg_launcher import launch, record
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.engines.base import Job
-from nucseg_launcher.execution import locked
 from nucseg_launcher.layout import OutFolder
+from nucseg_launcher.lock import locked
 from nucseg_launcher.segmentation import images_of
 from nucseg_launcher.signals import held
 from nucseg_launcher.slurm import client
 from nucseg_launcher.slurm.collect import forget_failures, join_records
 from nucseg_launcher.slurm.script import SCRATCH, Wishes, script_text
-from nucseg_launcher.slurm.submission import Submission, add_submission, divide, job_name, read_submissions
+from nucseg_launcher.slurm.submission import ENGINE, Submission, add_submission, divide, job_name, read_submissions
 from nucseg_launcher.slurm.survey import label_file, survey
 from nucseg_launcher.units import count_text
 
@@ -183,5 +183,5 @@ def check_same(out: OutFolder, job: Job) -> None:
 
 def _facts(job: Job, identity: dict[str, str], number: str) -> dict[str, Any]:
     unknown = dict.fromkeys(("ended", "seconds", "peak_memory_bytes", "peak_gpu_bytes", "exit_code"))
-    status = {"run": number, "engine": "slurm", "started": record.now(), "status": "submitted"}
+    status = {"run": number, "engine": ENGINE, "started": record.now(), "status": "submitted"}
     return {**launch.facts_of(job, {**unknown, **status}, identity), **record.outcome_facts(job.folder, ())}

@@ -74,6 +74,15 @@ def test_two_images_of_one_name_fail_both(folders):
     assert "a.ome.tif, a.tif" in causes["a.tiff"]
 
 
+def test_a_file_that_comes_by_costs_a_finished_image_nothing(folders):
+    assert run(folders) == 0
+    labels = (folders[1] / "a.tif").read_bytes()
+    write_image(folders[0] / "a.ome.tif")
+    assert run(folders, "--resume") == 1
+    assert (folders[1] / "a.tif").read_bytes() == labels
+    assert status(folders[1])["a.tif"] == "failed"
+
+
 def test_unfit_ground_truth_keeps_the_labels(folders, tmp_path, capsys):
     (tmp_path / "gt").mkdir()
     tifffile.imwrite(tmp_path / "gt" / "a.tif", TRUTH[1:])

@@ -88,6 +88,24 @@ def test_resume_does_only_what_is_missing_or_changed(folders, tmp_path, capsys):
     assert redone() == {*everything, "c.tif"}
 
 
+def test_a_failed_image_has_no_labels_of_other_settings(folders):
+    assert run(folders) == 0
+    assert run(folders, "--only=a.tif", "--sigma=2") == 0
+    (folders[0] / "b (2) µ.tif").write_text("broken meanwhile")
+    assert run(folders, "--sigma=2", "--resume") == 1
+    assert names(folders[1]) == ["a.tif", "nucseg_run.json"]
+
+
+def test_a_table_of_other_labels_is_made_anew(folders, tmp_path):
+    measured = ("--measurements", f"{tmp_path}/m")
+    assert run(folders, *measured) == 0
+    before = (tmp_path / "m" / "a.csv").read_text()
+    assert run(folders, "--min_voxels=300") == 0
+    assert run(folders, "--min_voxels=300", *measured, "--resume") == 0
+    after = (tmp_path / "m" / "a.csv").read_text()
+    assert len(after.splitlines()) - 1 == record(folders[1])["images"][0]["nuclei"] < len(before.splitlines()) - 1
+
+
 def test_resume_with_an_image_that_cannot_be_read_any_more(folders, capsys):
     assert run(folders) == 0
     image = folders[0] / "b (2) µ.tif"

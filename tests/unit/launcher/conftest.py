@@ -1,6 +1,7 @@
 """The launcher as a user starts it: a process of its own, with the small method of tests/methods."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,19 @@ def make_root(folder: Path) -> Path:
     return folder
 
 
+def copy_method(root: Path, name: str) -> None:
+    """Put the test method into a root of `make_root` once more, under another name."""
+    methods = root / "images"
+    if methods.is_symlink():
+        methods.unlink()
+        shutil.copytree(METHODS, methods)
+    shutil.copytree(methods / "threshold", methods / name)
+    for file in (methods / name / "method.py", methods / name / "weights" / "general" / "model.json"):
+        file.write_text(file.read_text().replace('"threshold"', f'"{name}"'))
+    described = (root / "descriptors" / "threshold.json").read_text().replace("threshold", name)
+    (root / "descriptors" / f"{name}.json").write_text(described)
+
+
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_root(tmp_path_factory.mktemp("launcher") / "root")
@@ -73,6 +87,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def nucseg(root: Path) -> Launcher:
+    return Launcher(root)
+
+
+@pytest.fixture(scope="session")
+def two_methods(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
+    """The launcher where there are two methods, `threshold` and `second`."""
+    root = make_root(tmp_path_factory.mktemp("two methods") / "root")
+    copy_method(root, "second")
     return Launcher(root)
 
 

@@ -75,7 +75,6 @@ def test_without_ground_truth_the_outlier_is_told(compared, nucseg, tmp_path, ot
 def test_two_methods_give_no_recommendation(compared, nucseg, tmp_path, others):
     out, _ = compared
     shutil.copytree(out, tmp_path / "out")
-    shutil.copy(out / "run.json", tmp_path / "run.json")
     empty = tmp_path / "no truth"
     empty.mkdir()
 

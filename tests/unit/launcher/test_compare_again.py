@@ -8,8 +8,8 @@ import pytest
 from launcher_harness import HERE
 
 from nucseg import __version__
-from nucseg_launcher.execution import locked
 from nucseg_launcher.layout import OutFolder
+from nucseg_launcher.lock import locked
 from nucseg_launcher.slurm.submission import Submission, add_submission
 
 

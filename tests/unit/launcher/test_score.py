@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import tifffile
@@ -22,6 +23,15 @@ def test_score_of_folders_and_of_files(nucseg, others, truth, tmp_path):
     one = nucseg("score", others["right"] / "a.tif", truth / "a.tif", "--out", tmp_path / "one.json")
     assert one.returncode == 0, one.stderr
     assert json.loads((tmp_path / "one.json").read_text())[0]["f1_by_iou"][-1]["f1"] == 1
+
+
+def test_a_pair_that_does_not_fit_costs_no_other_its_scores(nucseg, others, truth, tmp_path):
+    pred = shutil.copytree(others["right"], tmp_path / "pred")
+    write_labels(pred / "a.tif", np.ones((3, 4, 5), np.uint8), None)
+    done = nucseg("score", pred, truth, "--out", tmp_path / "scores.json")
+    assert done.returncode == 1
+    assert "a.tif has shape (3, 4, 5)" in done.stderr
+    assert [row["f1_50"] for row in json.loads((tmp_path / "scores.json").read_text())] == [1]
 
 
 def test_score_of_one_zarr(nucseg, truth, tmp_path):

@@ -91,6 +91,12 @@ def test_the_method_says_what_it_needs_and_the_user_knows_better():
     assert told.filled(replace(needs, gpu=True), "auto", 1) == told
 
 
+def test_memory_may_be_asked_for_per_core():
+    wishes = Wishes(more=("--mem-per-cpu=4G",)).filled(Resources(), "auto", 1)
+    assert wishes.memory == ""
+    assert not any(option.startswith("--mem=") for option in wishes.options("deepsynth", 1))
+
+
 @pytest.mark.parametrize(
     ("device", "is_slow_without", "gres"),
     [("auto", True, "gpu:1"), ("auto", False, ""), ("cuda", False, "gpu:1"), ("cpu", True, "")],

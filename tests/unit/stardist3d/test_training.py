@@ -31,6 +31,14 @@ def test_targets_of_a_ball():
     assert not dist[:, 0, 0, 0].any()
 
 
+def test_labels_beyond_16_bits_are_nuclei_of_their_own():
+    two = np.zeros((32, 32, 32), np.int32)
+    two[8:24, 8:24, 8:16], two[8:24, 8:24, 16:24] = 1, 2
+    many = np.choose(two, (0, 65536, 65537)).astype(np.int32)
+    for expected, targets in zip(make_targets(two, CONFIG), make_targets(many, CONFIG), strict=True):
+        assert np.array_equal(expected, targets)
+
+
 def test_voxels_outside_the_volume_are_ignored():
     labels = ball()
     labels[:, :, 20:] = OUTSIDE

@@ -1,5 +1,6 @@
 """What all methods' trainings have in common."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,3 +31,8 @@ def test_what_cannot_be_scored_does_not_count(capsys):
     assert best_choice([pair("bad.tif"), pair("a.tif")], score) == 1
     assert best_choice([pair("bad.tif")], score) is None
     assert "bad.tif doesn't count in the thresholds: the network gave" in capsys.readouterr().out
+
+
+def test_what_a_pair_holds_is_its_fingerprint_whatever_its_name_is():
+    changed = replace(pair("a.tif"), labels=np.eye(16, dtype=np.int32).reshape(4, 8, 8))
+    assert pair("a.tif").fingerprint == pair("b.tif").fingerprint != changed.fingerprint

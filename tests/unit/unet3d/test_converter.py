@@ -34,7 +34,7 @@ def test_info_describes_the_model(checkpoint):
     assert info["config"] == config
     assert config["f_maps"] == 8
     assert info["thresholds"].keys() == {"foreground", "seed"}
-    assert info["input"] == {"percentiles": [1.0, 99.8]}
+    assert info["input"] == {"standardised": True}
     assert info["licence"] == "unknown"
     assert len(info["source"]["sha256"]) == 64
     assert all(isinstance(array, np.ndarray) for array in state.values())
