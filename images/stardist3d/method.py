@@ -50,6 +50,10 @@ class StarDistTrainParams(TrainParams):
     n_rays: int = parameter(64, "Rays", "Directions in which the distance to the border is predicted.", minimum=8)
     filters: int = parameter(16, "Filters", "Filters of the U-Net's first level.", minimum=4)
     depth: int = parameter(2, "Depth", "Levels of the U-Net below the grid.", minimum=1, maximum=5)
+    # Bent patches cost it flat nuclei, which it then cuts.
+    elastic: float = parameter(
+        0.0, "Elastic bending", "Share of the patches that are bent smoothly at random.", minimum=0.0, maximum=1.0
+    )
 
 
 class StarDist:
