@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_folders import real_volumes
 from nucseg.formats import read_labels, read_volume
 from nucseg.method import list_methods
 from nucseg.metrics.matching import match
@@ -125,9 +126,7 @@ def main() -> int:
     )
     parser.add_argument("--flag", action="append", default=[], help="flag for the method, such as --exact=true")
     arguments = parser.parse_args()
-    source = Path(os.environ.get("NUCSEG_SHARED", "")) / "data" / "volumes"
-    if not source.is_dir():
-        sys.exit("the development volumes are not here. Try: NUCSEG_SHARED=<folder with data/volumes>")
+    source = real_volumes()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind, file in (("images", "image.tif"), ("truth", "labels.tif")):

@@ -1,11 +1,11 @@
 """Speed and memory against upstream StarDist on TensorFlow: ``make bench``.
 
-Usage: bench.py [--oracle-python PYTHON] [--shared DIR] [--repeats N] [--device cuda] [--large] [PART ...]
+Usage: bench.py [--oracle-python PYTHON] [--repeats N] [--device cuda] [--large] [PART ...]
 
 Prints one table of ratios. Both sides get the same threads, and their runs alternate, so that what
 else the machine does falls on both; still, only ratios mean something. Upstream runs in a Python
 environment of its own; without --oracle-python, one is made once in the user's cache folder.
---shared (or $NUCSEG_SHARED) is a folder with ``data/weights``, whose published StarDist models are
+NUCSEG_SHARED is a folder with ``data/weights``, whose published StarDist models are
 measured too. Nothing here passes or fails.
 """
 
@@ -28,14 +28,16 @@ sys.path[:0] = [str(ROOT / "common"), str(ROOT)]
 from bench_methods import measure_methods
 from bench_metrics import bench_metrics
 from bench_morphometry import bench_morphometry
-from bench_tools import SHAPE, Row, Seconds, alternate, measure, print_table, real_image
+from bench_tools import SHAPE, Row, Seconds, alternate, compare, measure, print_table, ratio, real_image
 from bench_whole import bench_container, bench_memory
+from data_folders import shared_folder
 from images.stardist3d.config import StarDistConfig
 from images.stardist3d.converter import load_folder
 from images.stardist3d.prediction import Polyhedra, predict, predict_candidates, render
 from images.stardist3d.segmenter import build
 from images.stardist3d.suppression import suppress
 from nucseg.machine import usable_cores
+from nucseg.metrics.matching import match
 from nucseg.runtime import compile_network
 from nucseg.tiling import padded_shape, plan_tiles
 from parity import ArrayView, make_oracle
@@ -81,21 +83,6 @@ class Oracle:
         self.process.wait()
 
 
-def compare(what: str, reference: Seconds, ours: Seconds, aim: str) -> list[Row]:
-    """A line for the clock and one for the processors, which other programs on the machine disturb less."""
-    return [
-        Row(what, f"{reference[0]:.2f} s", f"{ours[0]:.2f} s", f"{ours[0] / reference[0]:.2f}", aim),
-        Row("  processor time", f"{reference[1]:.2f} s", f"{ours[1]:.2f} s", f"{ours[1] / reference[1]:.2f}"),
-    ]
-
-
-def f1_at_90(truth: np.ndarray, labels: np.ndarray) -> float:
-    """F1 at IoU 0.9."""
-    from stardist.matching import matching
-
-    return float(matching(truth, labels, thresh=0.9).f1)
-
-
 def bench_model(name: str, folder: Path, oracle: Oracle, image: Path, repeats: int) -> Iterator[Row]:
     """All comparisons of one model that both sides can load."""
     config, state, _ = load_folder(folder)
@@ -136,10 +123,9 @@ def bench_model(name: str, folder: Path, oracle: Oracle, image: Path, repeats: i
     yield from compare(f"{name}: end to end, default", times[0], times[2], "< 1")
     differing = int((labels[True] != np.load(wanted)).sum())
     nuclei = int(labels[True].max())
+    agreement = match(labels[True], labels[False], (0.9,))[0].f1
     yield Row(f"{name}: voxels that differ, exact", "", f"{differing}", f"of {nuclei} nuclei", "0")
-    yield Row(
-        f"{name}: F1 at IoU 0.9, default to exact", "", f"{f1_at_90(labels[True], labels[False]):.4f}", "", ">= 0.99"
-    )
+    yield Row(f"{name}: F1 at IoU 0.9, default to exact", "", f"{agreement:.4f}", "", ">= 0.99")
     yield from bench_instances(name, networks[True], view, config, thresholds, repeats)
 
 
@@ -178,17 +164,18 @@ def bench_shipped(raw: np.ndarray, repeats: int, device: str) -> Iterator[Row]:
     """Every method's own network, and what its default precision changes in the labels."""
     for speed in measure_methods(raw, repeats, device):
         for what, seconds, aim in (("exact", speed.exact, "0.5"), ("default", speed.default, "0.25")):
-            ratio = f"{seconds / speed.upstream:.2f}"
-            yield Row(f"{speed.method}: network, {what}", f"{speed.upstream:.3f} s", f"{seconds:.3f} s", ratio, aim)
+            name, ours = f"{speed.method}: network, {what}", ratio(seconds / speed.upstream)
+            yield Row(name, f"{speed.upstream:.3g} s", f"{seconds:.3g} s", ours, aim)
         what = f"{speed.method}: F1 at IoU 0.9, default to exact ({speed.nuclei} nuclei)"
         yield Row(what, "", f"{speed.f1:.4f}", "", ">= 0.99")
 
 
-def models(work: Path, oracle: Oracle, image: Path, shared: Path | None) -> Iterator[tuple[str, Path]]:
+def models(work: Path, oracle: Oracle, image: Path) -> Iterator[tuple[str, Path]]:
     """Each model by name and folder; the oracle has loaded it."""
     unet = work / "unet"
     oracle.ask(do="make", folder=str(unet), image=str(image), candidates=CANDIDATES, radius=RADIUS, config=UNET)
     yield "U-Net 1,2,2", unet
+    shared = shared_folder()
     for folder in sorted((shared / "data" / "weights").glob("stardist3d_*")) if shared else []:
         copy = work / folder.name
         shutil.copytree(folder, copy, copy_function=shutil.copyfile)
@@ -201,7 +188,6 @@ def main() -> int:
     """Measure everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--oracle-python", type=Path, help="Python with stardist and TensorFlow")
-    parser.add_argument("--shared", type=Path, default=os.environ.get("NUCSEG_SHARED"), help="folder with data/")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each side")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of the part shipped")
     parser.add_argument("--large", action="store_true", help="metrics and morphometry on 256 x 1024 x 1024 too: 15 GB")
@@ -227,7 +213,7 @@ def main() -> int:
             image = work / "image.npy"
             np.save(image, normalize(real_image(), 1, 99.8).astype(np.float32))
             oracle = Oracle(args.oracle_python or make_oracle(), threads)
-            for model, folder in models(work, oracle, image, args.shared and Path(args.shared)):
+            for model, folder in models(work, oracle, image):
                 print(f"Measuring {model} ...", flush=True)
                 tell(bench_model(model, folder, oracle, image, args.repeats))
             oracle.close()

@@ -5,17 +5,17 @@ unet3d its outputs are equal to upstream's to the last bit (tests/unit/unet3d), 
 (Chainer) and deepsynth's are not installable beside it.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench_tools import alternate, measure
 from nucseg.labels import checked
 from nucseg.machine import usable_cores
 from nucseg.method import list_methods, load_method, method_folder
@@ -48,9 +48,8 @@ def measure_methods(raw: np.ndarray, repeats: int, device: str) -> Iterator[Spee
     for name in list_methods():
         if not shipped_models(method_folder(name)):
             continue
-        sides = networks(name, device)
-        runs = [[_seconds(side) for side in sides] for _ in range(repeats + 1)][1:]
-        upstream, exact, default = (median(side) for side in zip(*runs, strict=True))
+        sides = [partial(measure, side) for side in networks(name, device)]
+        upstream, exact, default = (seconds for seconds, _ in alternate(repeats, *sides))
         truth, labels = (_labels(name, raw, device, exact) for exact in (True, False))
         yield Speed(name, upstream, exact, default, match(truth, labels, (0.9,))[0].f1, int(truth.max()))
 
@@ -100,12 +99,6 @@ def _upstream(module: torch.nn.Module, x: torch.Tensor, device: str) -> Callable
             return [output.cpu() for output in module(x.to(device)) if torch.is_tensor(output)]
 
     return call
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    begun = time.perf_counter()
-    call()
-    return time.perf_counter() - begun
 
 
 def _labels(name: str, raw: np.ndarray, device: str, exact: bool) -> np.ndarray:

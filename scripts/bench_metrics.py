@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench_tools import Row, alternate, measure
+from bench_tools import Row, alternate, compare, measure
 from nucseg.environment import peak_memory_mib, reset_peak_memory
 from nucseg.metrics.boundary import pair_boxes, surface_distance, surface_distances
 from nucseg.metrics.matching import match_table, matched_pairs
@@ -75,7 +75,8 @@ def bench_volume(volume: Volume, repeats: int) -> Iterator[Row]:
     # Compilation of both sides is not measured.
     matching(gt[:1, :9], pred[:1, :9])
     overlap_table(gt[:1, :9], pred[:1, :9])
-    yield from compare(f"scores, {volume.name}", upstream, ours, repeats, volume.aim)
+    theirs, mine = alternate(repeats, lambda: measure(upstream), lambda: measure(ours))
+    yield from compare(f"scores, {volume.name}", theirs, mine, f"1/{volume.aim}")
     yield Row("  memory", f"{added_memory(upstream)} MiB", f"{added_memory(ours)} MiB", "", "100 MiB")
 
     pairs = matched_pairs(overlap_table(gt, pred))
@@ -90,14 +91,8 @@ def bench_volume(volume: Volume, repeats: int) -> Iterator[Row]:
         surface_distances(gt, pred, pairs, VOXEL_SIZE, 2.0)
 
     what = f"surface distances of {len(pairs.true)} pairs, edt one by one"
-    yield from compare(what, one_by_one, all_at_once, min(repeats, 2), 10)
-
-
-def compare(what: str, reference: Callable[[], Any], ours: Callable[[], Any], repeats: int, aim: int) -> Iterator[Row]:
-    """A line for the clock and one for the processors, which other programs on the machine disturb less."""
-    theirs, mine = alternate(repeats, lambda: measure(reference), lambda: measure(ours))
-    for name, one, other, wanted in zip((what, "  processor time"), theirs, mine, (f"1/{aim}", ""), strict=True):
-        yield Row(name, f"{one:.2f} s", f"{other:.3f} s", f"1/{one / other:.1f}", wanted)
+    theirs, mine = alternate(min(repeats, 2), lambda: measure(one_by_one), lambda: measure(all_at_once))
+    yield from compare(what, theirs, mine, "1/10")
 
 
 def added_memory(call: Callable[[], Any]) -> int:

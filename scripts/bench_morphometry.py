@@ -1,18 +1,13 @@
 """The table of nuclei against scikit-image's regionprops_table and marching cubes; a part of ``make bench``.
 
-Usage: bench_morphometry.py [--large]
-
-Each side runs in a process of its own, on the same two files. The columns of both are comparable: sizes, centroids,
-boxes, principal axes, intensities and surfaces; scikit-image has no neighbours. --large adds a volume of
-256 x 1024 x 1024 voxels with 20,000 nuclei, which takes scikit-image minutes.
+Each side runs in a process of its own (this program with its name and a folder), on the same two files. The columns of
+both are comparable: sizes, centroids, boxes, principal axes, intensities and surfaces; scikit-image has no neighbours.
 """
 
-import argparse
 import json
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +19,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "common"), str(ROOT)]
 
-from bench_tools import Row, ellipsoids, print_table
+from bench_tools import Row, ellipsoids
 
 VOXEL_SIZE = (0.5, 0.25, 0.25)
 CASES = {"M": ((128, 512, 512), 2_000, 3), "L": ((256, 1024, 1024), 20_000, 1)}
@@ -49,7 +44,7 @@ def bench_morphometry(work: Path, cases: str = "M") -> Iterator[Row]:
         sides: dict[str, list[dict[str, float]]] = {"reference": [], "ours": []}
         for _ in range(repeats):
             for side, runs in sides.items():
-                words = [sys.executable, __file__, "--side", side, str(folder)]
+                words = [sys.executable, __file__, side, str(folder)]
                 done = subprocess.run(words, capture_output=True, text=True, check=True)
                 runs.append(json.loads(done.stdout))
         inputs = f"  peak memory, of which inputs {4 * np.prod(shape) / 2**20:.0f} MiB"
@@ -94,20 +89,5 @@ def _reference(labels: np.ndarray, data: np.ndarray) -> dict[str, np.ndarray]:
     return regionprops_table(labels, data, properties=PROPERTIES, spacing=VOXEL_SIZE, extra_properties=[area])
 
 
-def main() -> int:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--large", action="store_true", help="the volume of 20,000 nuclei too")
-    parser.add_argument("--side", choices=["ours", "reference"], help=argparse.SUPPRESS)
-    parser.add_argument("folder", type=Path, nargs="?", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.side:
-        measure_side(args.side, args.folder)
-        return 0
-    with tempfile.TemporaryDirectory(prefix="nucseg-bench-") as work:
-        print_table(list(bench_morphometry(Path(work), "ML" if args.large else "M")))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    measure_side(sys.argv[1], Path(sys.argv[2]))

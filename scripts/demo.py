@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastremap import renumber
 
+from data_folders import stardist_images
 from nucseg.errors import NucsegError
 from nucseg.formats import read_labels, write_labels, write_volume
 from nucseg.simulation import simulate
@@ -24,13 +25,7 @@ METHOD = "stardist3d"
 
 def write_demo_volumes(images: Path, labels: Path) -> None:
     """Write two volumes and their ground truth."""
-    # Importing the package for its folder alone: its own loader prints.
-    from importlib.util import find_spec
-
-    spec = find_spec("stardist")
-    assert spec is not None
-    assert spec.origin is not None
-    data = Path(spec.origin).parent / "data" / "images"
+    data = stardist_images()
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(data / "img3d.tif", images / "celegans.tif")

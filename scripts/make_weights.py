@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from data_folders import real_volumes
 from nucseg.app import main as container
 from nucseg.formats import read_labels, read_volume, write_labels, write_volume
 from nucseg.models import DESCRIPTION
@@ -33,7 +34,7 @@ REAL_SHARE = 5 / 6
 """Copies of each real volume per simulated volume of a preset, so that about a third of the patches are real."""
 
 
-def write_training_set(shared: Path, folder: Path, simulated: int) -> None:
+def write_training_set(real: Path, folder: Path, simulated: int) -> None:
     """Write images and labels to learn from, and ``val_images`` and ``val_labels``; what exists is kept.
 
     `simulated` volumes of each of the simulator's presets are learned from; one more is validated on.
@@ -46,7 +47,7 @@ def write_training_set(shared: Path, folder: Path, simulated: int) -> None:
                 volume, truth = simulate(preset, seed=1000 * index + number)
                 _write(folder, prefix, target.name, volume, truth)
     for name in REAL:
-        source = shared / "data" / "volumes" / name
+        source = real / name
         volume, truth = read_volume(source / "image.tif"), read_labels(source / "labels.tif")
         for repeat in range(round(simulated * REAL_SHARE)):
             _write(folder, "", f"real_{name}_{repeat:02}.tif", volume, truth)
@@ -73,16 +74,15 @@ def main() -> int:
 
     weights = ROOT / "images" / arguments.method / "weights" / arguments.name
     recipe = json.loads((weights / "recipe.json").read_text())
-    shared = Path(os.environ.get("NUCSEG_SHARED", ""))
-    if not (shared / "data" / "volumes").is_dir():
-        sys.exit("the real training volumes are not here. Try: NUCSEG_SHARED=<folder with data/volumes>")
-    folder, out = arguments.work / f"{recipe['simulated']}_volumes", arguments.out or weights
-    write_training_set(shared, folder, recipe["simulated"])
+    folder, out = (arguments.work / f"{recipe['simulated']}_volumes").absolute(), (arguments.out or weights).absolute()
+    write_training_set(real_volumes(), folder, recipe["simulated"])
     os.environ.update(NUCSEG_METHOD=arguments.method, NUCSEG_ROOT=str(ROOT))
+    # Stages are named from here, so that no model names a place of this machine.
+    os.chdir(folder)
     previous: Path | None = None
     for number, settings in enumerate(recipe["stages"], 1):
         is_last = number == len(recipe["stages"])
-        target = out if is_last else folder / "stages" / arguments.method / str(number)
+        target = out if is_last else Path("stages", arguments.method, str(number))
         # Where the last stage writes, the weights of an earlier recipe lie: a model there is no sign that it has ended.
         if is_last or not ((target / DESCRIPTION).exists() and (target / CHECKPOINT).exists()):
             code = train(folder, target, settings | ({"from": previous} if previous else {}))

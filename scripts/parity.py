@@ -1,9 +1,9 @@
 """Compare StarDist 3D here with upstream StarDist on TensorFlow: networks, candidates and labels, voxel for voxel.
 
-Usage: parity.py [--oracle-python PYTHON] [--shared DIR] [--write-golden]
+Usage: parity.py [--oracle-python PYTHON] [--write-golden]
 
 Upstream runs in a Python environment of its own; without --oracle-python, one is made once in the
-user's cache folder. --shared (or $NUCSEG_SHARED) is a folder with ``data/weights`` (published model
+user's cache folder. NUCSEG_SHARED is a folder with ``data/weights`` (published model
 folders) and ``data/volumes``; without it only the random-weight models are compared.
 --write-golden also rewrites tests/data/stardist3d, what `make test` compares with.
 """
@@ -25,6 +25,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from data_folders import shared_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "common"), str(ROOT)]
@@ -96,17 +98,16 @@ def main() -> int:
     """Run the comparison; 0 when everything agrees."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--oracle-python", type=Path, help="Python with stardist and TensorFlow")
-    parser.add_argument("--shared", type=Path, default=os.environ.get("NUCSEG_SHARED"), help="folder with data/")
     parser.add_argument("--write-golden", action="store_true", help="rewrite tests/data/stardist3d")
     args = parser.parse_args()
     oracle = args.oracle_python or make_oracle()
     with tempfile.TemporaryDirectory(prefix="nucseg-parity-") as name:
         work = Path(name)
         cases = random_cases(work)
-        if args.shared:
-            cases += published_cases(Path(args.shared), work)
+        if shared := shared_folder():
+            cases += published_cases(shared, work)
         else:
-            print("No --shared folder: published models on real volumes are left out.")
+            print("No NUCSEG_SHARED: published models on real volumes are left out.")
         for legacy in (False, True):
             run_oracle(oracle, [case for case in cases if case["legacy"] == legacy], legacy, work)
         lines = list(print_table(comparison for case in cases for comparison in compare(case)))

@@ -32,7 +32,8 @@ def write_pair(image: Path, labels: Path) -> None:
 def repository(tmp_path: Path) -> Path:
     """The program, a recipe of two stages beside weights that it has made before, and all volumes."""
     (tmp_path / "scripts").mkdir()
-    shutil.copy(REPOSITORY / "scripts" / "make_weights.py", tmp_path / "scripts")
+    for name in ("make_weights.py", "data_folders.py"):
+        shutil.copy(REPOSITORY / "scripts" / name, tmp_path / "scripts")
     shutil.copytree(REPOSITORY / "tests" / "methods" / "images", tmp_path / "images")
     recipe = json.dumps({"simulated": 1, "stages": [STAGE, STAGE]})
     (tmp_path / "images" / "threshold" / "weights" / "general" / "recipe.json").write_text(recipe)
