@@ -4,15 +4,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import tifffile
+from launcher_harness import Launcher
 
 from nucseg import __version__
 from nucseg_launcher.engines.apptainer import ISOLATION, NO_NETWORK
@@ -22,7 +22,6 @@ METHODS = sorted(path.parent.name for path in (ROOT / "images").glob("*/method.p
 SHIPPED = sorted({path.parts[-4] for path in (ROOT / "images").glob("*/weights/*/model.json")})
 """Methods that come with weights."""
 
-SOURCES = os.pathsep.join(str(ROOT / folder) for folder in ("common", "scripts", "."))
 
 ONE = "stardist3d"
 """The method that stands for all where what is tested is the library's."""
@@ -180,35 +179,6 @@ def as_nobody(*words: object, folder: Path = Path("/")) -> subprocess.CompletedP
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     command = [*NOBODY, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
-
-
-@dataclass(frozen=True)
-class Launcher:
-    """Starts `nucseg` for the methods of a root."""
-
-    root: Path
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-    def start(self, *words: object) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": SOURCES, "NUCSEG_ROOT": str(self.root), **self.variables}
-        command = [sys.executable, "-m", "nucseg_launcher", *map(str, words)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-    def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
-        process = self.start(*words)
-        out, err = process.communicate(timeout=1200)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-
-def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
-    """The lines of a process up to the one with a text in it."""
-    assert process.stdout
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if text in line:
-            return seen
-    raise AssertionError(f"{text!r} never came: {''.join(seen)}{process.stderr.read() if process.stderr else ''}")
 
 
 def make_sif(method: str) -> Path:

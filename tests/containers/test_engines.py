@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from container_harness import QUICK, ROOT, Image, Launcher, SifImage, engine, nuclei, open_folder, read_until, write_ome
+from container_harness import QUICK, ROOT, Image, SifImage, engine, nuclei, open_folder, write_ome
+from launcher_harness import Launcher, read_until
 
 pytestmark = pytest.mark.needs("docker")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from container_harness import ONE, ROOT, Image, Launcher, docker, nuclei, read_until, write_ome
+from container_harness import ONE, ROOT, Image, docker, nuclei, write_ome
+from launcher_harness import Launcher, read_until
 
 from nucseg import __version__
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from container_harness import ROOT, Launcher, make_sif
+from container_harness import ROOT, make_sif
+from launcher_harness import Launcher
 
 from nucseg import __version__
 from nucseg.errors import about

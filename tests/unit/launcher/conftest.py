@@ -2,58 +2,20 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from launcher_harness import HERE, METHODS, REPOSITORY
+from launcher_harness import HERE, METHODS, SOURCES, Launcher
 
 from nucseg.formats import list_images, read_labels, write_labels
 
-SOURCES = os.pathsep.join(str(REPOSITORY / folder) for folder in ("common", "scripts", "."))
-NO_ENGINE = "unix:///nonexistent/docker.sock"
-
-
-@dataclass(frozen=True)
-class Launcher:
-    """Starts `nucseg` with words and waits for it."""
-
-    root: Path
-    variables: dict[str, str] = field(default_factory=dict)
-
-    def environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PYTHONPATH": SOURCES,
-            "NUCSEG_ROOT": str(self.root),
-            "DOCKER_HOST": NO_ENGINE,
-            "OMP_NUM_THREADS": "1",
-            **self.variables,
-        }
-
-    def start(self, *words: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "nucseg_launcher", *map(str, words)]
-        return subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=self.environment(),
-            # Under nohup, pytest ignores it, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-        )
-
-    def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
-        process = self.start(*words)
-        out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
+ALONE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock", "OMP_NUM_THREADS": "1"}
+"""Variables of a launcher that reaches no engine."""
 
 
 def make_root(folder: Path) -> Path:
@@ -87,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def nucseg(root: Path) -> Launcher:
-    return Launcher(root)
+    return Launcher(root, ALONE)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +57,7 @@ def two_methods(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
     """The launcher where there are two methods, `threshold` and `second`."""
     root = make_root(tmp_path_factory.mktemp("two methods") / "root")
     copy_method(root, "second")
-    return Launcher(root)
+    return Launcher(root, ALONE)
 
 
 def write_volume(path: Path, centres: int = 2) -> None:
@@ -192,19 +154,3 @@ def slow_images(tmp_path: Path) -> Path:
     write_volume(folder / "a.tif")
     write_volume(folder / "slow.tif")
     return folder
-
-
-@pytest.fixture
-def read_until() -> Callable[[subprocess.Popen[str], str], str]:
-    """Read a process's stdout until a text occurs; return what was read."""
-
-    def read(process: subprocess.Popen[str], text: str) -> str:
-        assert process.stdout
-        seen = ""
-        for line in process.stdout:
-            seen += line
-            if text in line:
-                return seen
-        raise AssertionError(f"{text!r} never came:\n{seen}\n{process.stderr.read() if process.stderr else ''}")
-
-    return read

@@ -1,6 +1,12 @@
-"""Words and checks that several files of tests use."""
+"""The launcher as a user starts it: a process of its own; with words and checks that several files of tests use."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jsonschema import Draft202012Validator
@@ -10,6 +16,47 @@ HERE = ("--engine", "process", "--device", "cpu")
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 METHODS = REPOSITORY / "tests" / "methods" / "images"
+SOURCES = os.pathsep.join(str(REPOSITORY / folder) for folder in ("common", "scripts", "."))
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts `nucseg` for the methods of a root, and waits for it."""
+
+    root: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": SOURCES, "NUCSEG_ROOT": str(self.root), **self.variables}
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "nucseg_launcher", *map(str, words)]
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=self.environment(),
+            # Under nohup, pytest ignores it, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        )
+
+    def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=1200)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    """The lines of a process up to the one with a text in it."""
+    assert process.stdout
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if text in line:
+            return seen
+    raise AssertionError(f"{text!r} never came: {''.join(seen)}{process.stderr.read() if process.stderr else ''}")
 
 
 def check(path: Path, schema: str) -> dict:

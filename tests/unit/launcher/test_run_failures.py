@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from launcher_harness import HERE
+from launcher_harness import HERE, read_until
 
 
 def processes_with(text: str) -> list[str]:
@@ -88,7 +88,7 @@ def test_a_folder_that_is_no_model_ends_with_the_method_s_own_words(nucseg, two_
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_run_keeps_what_is_done_leaves_nothing_running_and_resumes(
-    nucseg, slow_images, tmp_path, read_until, number, code
+    nucseg, slow_images, tmp_path, number, code
 ):
     out = tmp_path / "out"
     words = ["run", "threshold", slow_images, out, *HERE, "--set", "fault=slow"]
@@ -139,7 +139,7 @@ def test_a_run_whose_log_s_disk_is_full_is_finished(nucseg, two_images, tmp_path
     assert status["status"] == "done"
 
 
-def test_a_killed_method_ends_with_4_and_its_end_is_explained(nucseg, slow_images, tmp_path, read_until):
+def test_a_killed_method_ends_with_4_and_its_end_is_explained(nucseg, slow_images, tmp_path):
     process = nucseg.start("run", "threshold", slow_images, tmp_path / "out", *HERE, "--set", "fault=slow")
     read_until(process, "slow.tif: waiting")
     for path in Path("/proc").glob("[0-9]*/cmdline"):
