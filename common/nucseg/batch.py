@@ -187,9 +187,8 @@ class Batch:
         entry = self.record.images.get(image.name)
         if entry is None or image in self.twins or entry.get("problems"):
             return False
-        if not all(path.exists() for path in self.results(image)) or not set(self.extras) <= set(
-            entry.get("extras", ())
-        ):
+        made = set(self.extras) <= set(entry.get("extras", ()))
+        if not made or not all(path.exists() for path in self.results(image)):
             return False
         with explained(image):
             return bool(entry.get("sha256") == content_sha256(image))
@@ -217,7 +216,7 @@ class Batch:
         return [name for name, folder in wanted.items() if folder]
 
     def results(self, image: Path) -> list[Path]:
-        """Every file that this image can have."""
+        """Every file that this image can have, its labels first."""
         stem, results = image_stem(image), [self.request.out_dir / label_name(image)]
         if self.request.measurements:
             results += table_files(self.request.measurements, stem)
@@ -263,7 +262,7 @@ class Batch:
         steps: list[Step] = []
         labels = found.labels
         # Those of an earlier run are of other labels.
-        remove(*(path for path in self.results(image) if path != self.request.out_dir / label_name(image)))
+        remove(*self.results(image)[1:])
         if self.request.measurements:
             steps.append(("the measurements", lambda: self._measure(image, volume, found)))
         if self.request.overlays:
