@@ -14,8 +14,13 @@ from launcher_harness import HERE, METHODS, SOURCES, Launcher
 
 from nucseg.formats import list_images, read_labels, write_labels
 
-ALONE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock", "OMP_NUM_THREADS": "1"}
-"""Variables of a launcher that reaches no engine."""
+
+class Alone(Launcher):
+    """One that reaches no engine."""
+
+    def environment(self) -> dict[str, str]:
+        alone = {"DOCKER_HOST": "unix:///nonexistent/docker.sock", "OMP_NUM_THREADS": "1"}
+        return {**super().environment(), **alone, **self.variables}
 
 
 def make_root(folder: Path) -> Path:
@@ -49,7 +54,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def nucseg(root: Path) -> Launcher:
-    return Launcher(root, ALONE)
+    return Alone(root)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +62,7 @@ def two_methods(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
     """The launcher where there are two methods, `threshold` and `second`."""
     root = make_root(tmp_path_factory.mktemp("two methods") / "root")
     copy_method(root, "second")
-    return Launcher(root, ALONE)
+    return Alone(root)
 
 
 def write_volume(path: Path, centres: int = 2) -> None:

@@ -228,7 +228,7 @@ def test_gpu_memory_is_what_the_driver_says_above_the_start(nucseg, two_images, 
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\necho x >> {tmp_path}/calls\necho $((50 + $(wc -l < {tmp_path}/calls)))\necho 49\n")
     program.chmod(0o755)
-    seeing = replace(nucseg, variables={**nucseg.variables, "PATH": f"{program.parent}:{os.environ['PATH']}"})
+    seeing = replace(nucseg, variables={"PATH": f"{program.parent}:{os.environ['PATH']}"})
 
     done = seeing("run", "threshold", two_images, tmp_path / "out", *HERE)
 
