@@ -171,7 +171,7 @@ def find_ground_truth(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     """The ground truth of each image that has one.
 
     It has the image's file name, else its name with another extension, else (BIAFLOWS) ``_lbl``
-    behind its name. It is never the image itself, where both lie in one folder.
+    behind its name. The image itself comes last, where both lie in one folder.
 
     Raises
     ------
@@ -186,10 +186,9 @@ def find_ground_truth(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     found = {}
     for image in images:
         stem = image_stem(image)
-        for truth in (by_name.get(image.name), by_stem.get(stem), by_stem.get(f"{stem}_lbl")):
-            if truth is not None and not _is_same(truth, image):
-                found[image] = truth
-                break
+        named = [by_name.get(image.name), by_stem.get(stem), by_stem.get(f"{stem}_lbl")]
+        if candidates := [path for path in named if path]:
+            found[image] = min(candidates, key=lambda path: _is_same(path, image))
     if not found:
         raise NucsegError(
             f"no image has a ground truth in {folder}",

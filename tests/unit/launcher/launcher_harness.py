@@ -38,8 +38,8 @@ class Launcher:
             text=True,
             encoding="utf-8",
             env=self.environment(),
-            # Under nohup, pytest ignores it, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+            # Under nohup and in the background, pytest ignores them, and so would its children.
+            preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGINT)],
         )
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
