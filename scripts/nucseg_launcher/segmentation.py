@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nucseg.errors import USAGE, NucsegError
+from nucseg.progress import say
 from nucseg.record import read_json
 from nucseg_launcher.catalogue import MethodEntry
 from nucseg_launcher.engines.base import Engine, Job
@@ -198,15 +199,17 @@ def as_before(order: Order) -> Order:
 
 def _truth_before(order: Order, facts: Mapping[str, Any]) -> Path | None:
     from nucseg.folders import chosen, find_ground_truth, find_images
+    from nucseg_launcher.checks.preflight import existing_folder
 
-    folder = Path(facts["ground_truth"]) if facts["ground_truth"] else None
+    if not facts["ground_truth"]:
+        return None
     try:
-        if folder and folder.is_dir():
-            find_ground_truth(folder, chosen(find_images(order.in_dir)[0], order.only))
-            return folder
-    except NucsegError:
-        pass  # It is of other images.
-    return None
+        folder = existing_folder("the ground truth folder", Path(facts["ground_truth"]))
+        find_ground_truth(folder, chosen(find_images(order.in_dir)[0], order.only))
+    except NucsegError as error:
+        say(f"note: without the scores of the earlier run: {error.cause}")
+        return None
+    return folder
 
 
 def segment(engine: Engine, job: Job, out: OutFolder) -> int:

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 from container_harness import ROOT, docker
 
 import build_images
@@ -46,6 +47,8 @@ def test_images_that_are_here_keep_their_variant() -> None:
 
 
 def test_without_a_cpu_build_of_torch_auto_is_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    # This environment's torch is from the same index.
+    assert build_images.variant_here("docker") == ("cpu" if torch.version.cuda is None else "cuda")
     # A version of which there is no image of wheels, and a build as the public index has it.
     monkeypatch.setattr(build_images, "torch_pin", lambda variant: "torch==2.13.0+pretended")
     found = {"metadata": {"version": "2.13.0", "requires_dist": ["nvidia-cublas"]}}

@@ -20,6 +20,7 @@ from nucseg import __version__
 from nucseg.errors import about
 from nucseg.formats import read_labels, write_volume
 from nucseg.simulation import simulate
+from nucseg_launcher.layout import OutFolder
 
 pytestmark = pytest.mark.needs("slurm", "apptainer", "docker")
 
@@ -238,6 +239,12 @@ def test_a_local_run_waits_for_the_cluster_and_goes_on_after_it(cluster: Cluster
     finished = cluster.wait()[1]["done"]
     done = cluster.nucseg(*words)
     assert (done.returncode, f"{3 - finished} done, 0 failed, {finished} done before" in done.stdout) == (0, True)
+    # As a launcher leaves it that is killed; the logs stay those of its run.
+    folder = OutFolder(cluster.out).method(METHOD)
+    folder.status.unlink()
+    log = folder.stdout.read_bytes()
+    cluster.status()
+    assert folder.stdout.read_bytes() == log
 
 
 def test_a_dry_run_prints_a_script_per_method_and_writes_nothing(cluster: Cluster, tmp_path: Path) -> None:

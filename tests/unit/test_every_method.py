@@ -137,4 +137,6 @@ def test_cellpose_sam_says_what_its_weights_are(run, data, tmp_path, capsys):
     assert "--model /model" in told
     words = ["train", "--in", data / "images", "--gt", data / "labels", "--out", tmp_path / "model"]
     assert run("cellpose_sam", *words) == USAGE
-    assert "is not trained here" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Cellpose-SAM is used with its published weights and is not trained here" in told
+    assert "train another method" in told

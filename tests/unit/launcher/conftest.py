@@ -18,6 +18,8 @@ from nucseg.formats import list_images, read_labels, write_labels
 class Alone(Launcher):
     """One that reaches no engine."""
 
+    MOST_SECONDS = 120
+
     def environment(self) -> dict[str, str]:
         alone = {"DOCKER_HOST": "unix:///nonexistent/docker.sock", "OMP_NUM_THREADS": "1"}
         return {**super().environment(), **alone, **self.variables}

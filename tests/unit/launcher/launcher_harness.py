@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from jsonschema import Draft202012Validator
 
@@ -22,6 +23,8 @@ SOURCES = os.pathsep.join(str(REPOSITORY / folder) for folder in ("common", "scr
 @dataclass(frozen=True)
 class Launcher:
     """Starts `nucseg` for the methods of a root, and waits for it."""
+
+    MOST_SECONDS: ClassVar[int] = 1200
 
     root: Path
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +47,7 @@ class Launcher:
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
         process = self.start(*words)
-        out, err = process.communicate(timeout=1200)
+        out, err = process.communicate(timeout=self.MOST_SECONDS)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 

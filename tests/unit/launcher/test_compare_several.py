@@ -64,3 +64,4 @@ def test_a_ground_truth_of_other_images_is_forgotten(nucseg, two_images, truth, 
     assert nucseg("run", "threshold", first, out, "--gt", half, *HERE).returncode == 0
     done = nucseg("run", "threshold", second, out, "--resume", *HERE)
     assert done.returncode == 0, done.stderr
+    assert "without the scores of the earlier run: no image has a ground truth in" in done.stdout

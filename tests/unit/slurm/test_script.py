@@ -62,6 +62,16 @@ def test_each_task_gets_its_share_whatever_the_names_are(tmp_path):
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_the_container_is_told_its_share_of_the_node(tmp_path, monkeypatch):
+    for name in ("SLURM_MEM_PER_NODE", "SLURM_CPUS_ON_NODE", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "4096")
+    tell = "import json, os; print(json.dumps({n: v for n, v in os.environ.items() if n.startswith('APPTAINERENV_')}))"
+    out, _ = start(tmp_path, tell, [["a.tif"]], 0).communicate(timeout=120)
+    told = {name.removeprefix("APPTAINERENV_"): value for name, value in json.loads(out.splitlines()[-1]).items()}
+    assert told == {"OMP_NUM_THREADS": "2", "SLURM_MEM_PER_CPU": "4096"}
+
+
 @pytest.mark.parametrize(("number", "is_late"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)])
 def test_a_signal_lets_the_container_finish(tmp_path, number, is_late):
     running = start(tmp_path, WAIT, [["a.tif"]], 0)
